@@ -12,10 +12,14 @@ http = get_asgi_application()
 
 from django.conf import settings  # noqa: E402
 
+from accounts.sockets import SocketAuthentication  # noqa: E402
+from queueproject.sockets import nothing_here  # noqa: E402
+
 routes = [
     route
     for room in settings.ROOMS
     if find_spec(f"{room}.routing")
     for route in import_module(f"{room}.routing").websocket_urlpatterns
 ]
-application = ProtocolTypeRouter({"http": http, "websocket": URLRouter(routes)})
+websocket = SocketAuthentication(URLRouter([*routes, nothing_here]))
+application = ProtocolTypeRouter({"http": http, "websocket": websocket})

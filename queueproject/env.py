@@ -25,14 +25,12 @@ class Config(BaseSettings):
         False,
         description="Development mode: plain-HTTP cookies, error pages, readable logs. Never in public.",
     )
-    demo: bool = Field(
-        False, description="Allow the demo's games and its users with known passwords. Needs DEBUG."
-    )
+    demo: bool = Field(False, description="Allow the demo's games and its users with known passwords. Needs DEBUG.")
     secret_key: str = Field(
         DEMO_SECRET,
         min_length=32,
         repr=False,
-        description="Signs sessions and CSRF tokens: 32 characters or more, secret, the same in every process.",
+        description="Signs sessions and CSRF tokens: 32 secret characters or more, alike in every process.",
     )
     allowed_hosts: Names = Field(
         ("localhost", "127.0.0.1", "[::1]"),
@@ -41,8 +39,8 @@ class Config(BaseSettings):
     )
     trusted_origins: Names = Field(
         (),
-        description="Origins (scheme://host[:port]) of our own pages as browsers see them, separated by commas; "
-        "needed when a proxy ends TLS.",
+        description="Origins (scheme://host[:port]) of our own pages as browsers see them, separated by "
+        "commas; needed when a proxy ends TLS.",
     )
     port: int = Field(8000, ge=1, le=65535, description="Port of the web process started by `make run`.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
@@ -54,9 +52,7 @@ class Config(BaseSettings):
         repr=False,
         description="The record. sqlite:///path (relative to the project) or postgresql://user:password@host/name.",
     )
-    database_pool_size: Count = Field(
-        8, description="Most PostgreSQL connections that one process holds open."
-    )
+    database_pool_size: Count = Field(8, description="Most PostgreSQL connections that one process holds open.")
     database_timeout_seconds: Seconds = Field(
         5, description="How long to wait for a pooled PostgreSQL connection, or for SQLite's write lock."
     )
@@ -65,14 +61,10 @@ class Config(BaseSettings):
         repr=False,
         description="Redis carries tickets and wake-ups: redis://, rediss:// or unix://.",
     )
-    redis_timeout_seconds: Seconds = Field(
-        1, description="How long to wait for Redis before going on without it."
-    )
+    redis_timeout_seconds: Seconds = Field(1, description="How long to wait for Redis before going on without it.")
 
     worker_concurrency: Count = Field(100, description="Jobs that one worker process runs at a time.")
-    lease_seconds: Seconds = Field(
-        15, description="A worker not heard of for so long has lost its jobs to the others."
-    )
+    lease_seconds: Seconds = Field(15, description="A worker not heard of for so long has lost its jobs to the others.")
     heartbeat_seconds: Seconds = Field(
         5, description="How often a worker renews its lease. Shorter than LEASE_SECONDS."
     )
@@ -100,13 +92,9 @@ class Config(BaseSettings):
     )
     claim_seconds: Seconds = Field(120, description="How long a claim on a decision keeps others out.")
 
-    follow_seconds: Seconds = Field(
-        1, description="How often a web process asks for new events when no wake-up comes."
-    )
+    follow_seconds: Seconds = Field(1, description="How often a web process asks for new events when no wake-up comes.")
     stream_threads: Count = Field(4, description="Threads that read events for sockets, in each web process.")
-    presence_write_seconds: Seconds = Field(
-        20, description="How often an open socket writes that it is there."
-    )
+    presence_write_seconds: Seconds = Field(20, description="How often an open socket writes that it is there.")
     presence_seconds: Seconds = Field(60, description="A member not seen for so long counts as away.")
     socket_unseen_limit: Count = Field(
         200, description="Events a socket may leave unacknowledged before it gets only the newest number."
@@ -115,6 +103,7 @@ class Config(BaseSettings):
     socket_recheck_seconds: Seconds = Field(
         3, description="How often an open socket's session or token is checked again."
     )
+    token_seen_seconds: Seconds = Field(60, description="A token's last use is written at most this often.")
     action_characters: Count = Field(4000, description="Longest text of an action.")
 
     llm_provider: Literal["scripted", "openai_compatible"] = Field(
@@ -128,13 +117,11 @@ class Config(BaseSettings):
     llm_api_key: str = Field("", repr=False, description="The key for that API.")
     llm_timeout_seconds: Seconds = Field(60, description="Longest time for one answer of the model.")
     llm_characters: Count = Field(20000, description="Longest answer that is read from the model.")
-    scripted_seconds: float = Field(
-        2, ge=0, le=3600, description="Time the scripted storyteller takes for one answer."
-    )
+    scripted_seconds: float = Field(2, ge=0, le=3600, description="Time the scripted storyteller takes for one answer.")
     scripted_seed: int = Field(1, description="The same seed tells the same story.")
     scripted_faults: str = Field(
         "",
-        description="Faults of the scripted storyteller, as fault:rate or fault@keyword, separated by commas.",
+        description="The scripted storyteller's faults, as fault:rate or fault@keyword, separated by commas.",
     )
 
     @field_validator("allowed_hosts", "trusted_origins", mode="before")
@@ -148,9 +135,7 @@ class Config(BaseSettings):
         for origin in value:
             parts = urlsplit(origin)
             if parts.scheme not in ("http", "https") or not parts.netloc or parts.path:
-                raise _refused(
-                    f"{origin!r} is not an origin: allowed is scheme://host[:port], without a path"
-                )
+                raise _refused(f"{origin!r} is not an origin: allowed is scheme://host[:port], without a path")
         return value
 
     @field_validator("database_url")

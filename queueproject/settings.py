@@ -21,9 +21,7 @@ ALLOWED_HOSTS = list(CONFIG.allowed_hosts)
 CSRF_TRUSTED_ORIGINS = list(CONFIG.trusted_origins)
 
 ROOMS = [
-    room
-    for room in ("accounts", "jobs", "approvals", "generation", "games")
-    if (BASE_DIR / room / "apps.py").exists()
+    room for room in ("accounts", "jobs", "approvals", "generation", "games") if (BASE_DIR / room / "apps.py").exists()
 ]
 
 INSTALLED_APPS = [
@@ -47,6 +45,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "queueproject.errors.json_errors",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -69,6 +68,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "queueproject.context.site",
             ],
         },
     },

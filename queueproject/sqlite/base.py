@@ -1,6 +1,6 @@
 """SQLite for threads: those of one process queue for the write lock in turn.
 
-SQLite's own busy handler sleeps in growing steps, so a thread that waits there may be passed over for seconds.
+SQLite's own busy handler sleeps in growing steps, so a thread waiting there may be passed over for seconds.
 Here a transaction first takes its process's mutex; only other processes are met in the busy handler.
 """
 

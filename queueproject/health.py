@@ -1,0 +1,109 @@
+"""Is the process alive (/healthz), and can the whole do its work (/readyz)?"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.db.models.functions import Now
+from django.http import HttpRequest, JsonResponse
+from redis.exceptions import RedisError
+
+from jobs.models import Leadership, Worker
+from jobs.transport import transport
+
+OK = "ok"
+
+
+class NotReady(Exception):
+    """A part without which no work gets done; the message says which and why."""
+
+
+class Degraded(Exception):
+    """A part without which work gets done more slowly."""
+
+
+class Report(NamedTuple):
+    """What was found: the whole in a word, and each part in a sentence."""
+
+    status: str
+    checks: dict[str, str]
+
+
+def healthz(request: HttpRequest) -> JsonResponse:
+    """The process answers."""
+    return JsonResponse({"status": OK})
+
+
+def readyz(request: HttpRequest) -> JsonResponse:
+    """200 when work gets done, perhaps degraded; 503 with what is missing otherwise."""
+    report = examine()
+    return JsonResponse(report._asdict(), status=503 if report.status == "not ready" else 200)
+
+
+def examine() -> Report:
+    """Look at every part. Without the database the parts that are read from it aren't looked for."""
+    checks: dict[str, str] = {}
+    status = OK
+    for name, check in CHECKS.items():
+        try:
+            check()
+            checks[name] = OK
+        except Degraded as reason:
+            checks[name] = f"degraded: {reason}"
+            status = "degraded" if status == OK else status
+        except NotReady as reason:
+            checks[name] = f"not ready: {reason}"
+            status = "not ready"
+            if name in ("database", "migrations"):
+                break
+    return Report(status, checks)
+
+
+def _database() -> None:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError as error:
+        raise NotReady("the database can't be reached") from error
+
+
+@cache
+def _migrations() -> None:
+    """Asked until the answer is yes, once."""
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if plan:
+        raise NotReady(f"{len(plan)} migrations are not applied: run `manage.py migrate`")
+
+
+def _redis() -> None:
+    try:
+        transport().redis.ping()
+    except RedisError as error:
+        raise Degraded("Redis can't be reached; work is found in the database instead") from error
+
+
+def _worker() -> None:
+    live = Worker.objects.filter(ended_at=None, lease_until__gt=Now()).values_list("queues", flat=True)
+    served = {queue for queues in live for queue in queues}
+    if not served:
+        raise NotReady("no worker was seen lately: run `manage.py worker`")
+    if missing := [queue for queue in settings.QUEUES if queue not in served]:
+        raise Degraded(f"no worker was seen lately for {', '.join(missing)}")
+
+
+def _scheduler() -> None:
+    if not Leadership.objects.filter(lease_until__gt=Now()).exclude(holder="").exists():
+        raise NotReady("no scheduler was seen lately: run `manage.py scheduler`")
+
+
+CHECKS: dict[str, Callable[[], None]] = {
+    "database": _database,
+    "migrations": _migrations,
+    "redis": _redis,
+    "worker": _worker,
+    "scheduler": _scheduler,
+}
