@@ -1,0 +1,125 @@
+"""Everything the queue refuses or fails with, in one tree.
+
+QueueError                what a caller may be told: code, HTTP status, sentence
+├── NotFound         404  not_found
+├── Forbidden        403  forbidden
+├── Invalid          422  invalid (with the path of every mistake)
+├── Conflict         409  its own code (with what stands instead)
+├── Refused          429  its own code (with when to ask again)
+└── Unavailable      503  unavailable
+HandlerError              what a handler or provider raises about its own attempt
+├── PermanentError        no further attempt
+│   ├── ChildFailed       a child job that ``ctx.call`` waited for ended without a result
+│   └── StepMismatch      the code no longer matches what this job already did
+└── RetryLater            another attempt after a given time
+HandlerMisuse             a rule of durable functions was broken by the handler
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class QueueError(Exception):
+    """An answer for the caller: ``code`` for programs, ``detail`` for people, ``extra`` fields as JSON."""
+
+    status: ClassVar[int] = 400
+    default_code: ClassVar[str] = "error"
+
+    def __init__(self, detail: str, *, code: str = "", **extra: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.code = code or self.default_code
+        self.extra = extra
+
+    def as_dict(self) -> dict[str, Any]:
+        """The body of the answer, the same over HTTP and WebSocket."""
+        return {"code": self.code, "detail": self.detail, **self.extra}
+
+
+class NotFound(QueueError):
+    """No such thing, or none that this caller may know of."""
+
+    status = 404
+    default_code = "not_found"
+
+
+class Forbidden(QueueError):
+    """The caller sees the thing but may not do this to it."""
+
+    status = 403
+    default_code = "forbidden"
+
+
+class Invalid(QueueError):
+    """The input is wrong; ``fields`` maps each path to its reason."""
+
+    status = 422
+    default_code = "invalid"
+
+    def __init__(self, detail: str, *, code: str = "", fields: dict[str, str] | None = None) -> None:
+        super().__init__(detail, code=code, **({"fields": fields} if fields else {}))
+
+
+class Conflict(QueueError):
+    """Somebody or something got there first; ``extra`` says what stands now."""
+
+    status = 409
+    default_code = "conflict"
+
+
+class Refused(QueueError):
+    """A limit is reached; ``retry_after`` is in seconds."""
+
+    status = 429
+    default_code = "refused"
+
+    def __init__(self, detail: str, *, retry_after: float, code: str = "") -> None:
+        super().__init__(detail, code=code, retry_after=retry_after)
+        self.retry_after = retry_after
+
+
+class Unavailable(QueueError):
+    """A part this needs is away; asking again later may work."""
+
+    status = 503
+    default_code = "unavailable"
+
+
+class HandlerError(Exception):
+    """A failed attempt, with the code and sentence that the request will show."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+
+
+class PermanentError(HandlerError):
+    """Trying again would not help: the job is dead at once."""
+
+
+class ChildFailed(PermanentError):
+    """A child job ended dead, cancelled or expired; it carries the child's own code and detail."""
+
+
+class StepMismatch(PermanentError):
+    """A step of this name was recorded as another kind of step: the handler changed under a running job."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("step_mismatch", detail)
+
+
+class RetryLater(HandlerError):
+    """Another attempt after ``seconds`` (as a provider's ``Retry-After`` asks)."""
+
+    def __init__(self, seconds: float, code: str, detail: str) -> None:
+        super().__init__(code, detail)
+        self.seconds = seconds
+
+
+class HandlerMisuse(PermanentError):
+    """The handler broke a rule of durable functions; the message names the rule and the step."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("handler_misuse", detail)

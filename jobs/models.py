@@ -1,0 +1,299 @@
+"""What the queue keeps: jobs, their events and steps, lanes, scopes, workers, idempotency keys, the leader.
+
+Facts and questions only; every change is a function in ``jobs.operations``.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+from uuid6 import uuid7
+
+from jobs.states import FINAL, OPEN, Outcome, RequestStatus, Status, request_status
+
+if TYPE_CHECKING:
+    from jobs.registry import JobType
+
+
+class Lane(models.Model):
+    """A line of jobs that run strictly one after another; its row's lock orders them."""
+
+    key = models.CharField(max_length=200, unique=True)
+    next_place = models.BigIntegerField(default=1)
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class Scope(models.Model):
+    """A stream of numbered events (a game's); ``head`` is the number of the last one."""
+
+    key = models.CharField(max_length=200, unique=True)
+    head = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class Worker(models.Model):
+    """A worker process and its lease, which covers every job it runs."""
+
+    name = models.CharField(max_length=200)
+    queues = models.JSONField(default=list)
+    slots = models.PositiveIntegerField()
+    started_at = models.DateTimeField(db_default=Now())
+    beat_at = models.DateTimeField(db_default=Now())
+    lease_until = models.DateTimeField(db_index=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class JobQuerySet(models.QuerySet["Job"]):
+    def open(self) -> JobQuerySet:
+        """Not ended."""
+        return self.filter(status__in=OPEN)
+
+    def roots(self) -> JobQuerySet:
+        """Requests: jobs that no other job called."""
+        return self.filter(parent=None)
+
+    def in_order(self) -> JobQuerySet:
+        """The order in which queued jobs are handed out."""
+        return self.order_by("priority", "id")
+
+
+class Job(models.Model):
+    """A durable function call. ``id`` is internal; ``public_id`` is what the outside knows."""
+
+    public_id = models.UUIDField(unique=True, default=uuid7, editable=False)
+    type = models.CharField(max_length=100)
+    version = models.PositiveSmallIntegerField(default=1)
+    queue = models.CharField(max_length=100)
+    status = models.CharField(max_length=10, choices=Status.choices)
+    outcome = models.CharField(max_length=10, choices=Outcome.choices, blank=True)
+    priority = models.SmallIntegerField(default=0)
+
+    run = models.PositiveIntegerField(default=1)
+    token = models.PositiveIntegerField(default=0)
+    attempt = models.PositiveIntegerField(default=1)
+    max_attempts = models.PositiveIntegerField()
+    lease_losses = models.PositiveIntegerField(default=0)
+    worker = models.ForeignKey(
+        Worker, null=True, blank=True, on_delete=models.SET_NULL, db_constraint=False, related_name="jobs"
+    )
+    ticketed = models.BooleanField(default=False)
+    awaiting_approval = models.BooleanField(default=False)
+
+    payload = models.JSONField()
+    result = models.JSONField(null=True, blank=True)
+    error = models.JSONField(null=True, blank=True)
+    progress = models.JSONField(null=True, blank=True)
+
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    scope = models.ForeignKey(Scope, null=True, blank=True, on_delete=models.PROTECT, related_name="jobs")
+    lane = models.ForeignKey(Lane, null=True, blank=True, on_delete=models.PROTECT, related_name="jobs")
+    place = models.BigIntegerField(null=True, blank=True)
+    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="children")
+    root = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    step = models.CharField(max_length=100, blank=True)
+
+    created_at = models.DateTimeField(db_default=Now())
+    scheduled_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        indexes = (
+            models.Index("queue", "ticketed", "priority", "id", name="job_ready", condition=models.Q(status="queued")),
+            models.Index("worker", name="job_running", condition=models.Q(status="running")),
+            models.Index("scheduled_at", name="job_due", condition=models.Q(status="scheduled")),
+            models.Index(
+                "lane",
+                "place",
+                name="job_lane",
+                condition=models.Q(status__in=sorted(OPEN), place__isnull=False),
+            ),
+            models.Index(
+                "expires_at",
+                name="job_expiry",
+                condition=models.Q(expires_at__isnull=False, status__in=sorted(OPEN)),
+            ),
+            models.Index("scope", "id", name="job_scope", condition=models.Q(scope__isnull=False)),
+        )
+        constraints = (
+            models.CheckConstraint(condition=models.Q(status__in=Status.values), name="job_status_known"),
+            models.CheckConstraint(
+                condition=models.Q(lane__isnull=False) | models.Q(place__isnull=True),
+                name="job_place_has_lane",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.public_id}"
+
+    @property
+    def root_id_or_self(self) -> int:
+        """The id of the request this job works for."""
+        return self.root_id or self.pk
+
+    @property
+    def ended(self) -> bool:
+        """Whether the status is final."""
+        return self.status in FINAL
+
+    @property
+    def request_status(self) -> RequestStatus:
+        """The public status, if this is a root."""
+        return request_status(
+            status=self.status,
+            outcome=self.outcome,
+            started=self.started_at is not None,
+            awaiting_approval=self.awaiting_approval,
+        )
+
+    def declared(self) -> JobType:
+        """The job type as this process knows it; ``KeyError`` if it does not."""
+        from jobs.registry import job_type
+
+        return job_type(self.type)
+
+
+class JobEvent(models.Model):
+    """One thing that happened. With ``scope`` and ``seq`` it is part of that scope's gapless stream.
+
+    ``data`` is for everyone who sees the scope (``None``: nothing, they get ``hidden``), ``private`` for those who
+    decide there. ``request`` is the root job's public id, ``status`` the request's status as of this event.
+    """
+
+    job = models.ForeignKey(
+        Job, null=True, blank=True, on_delete=models.CASCADE, db_constraint=False, related_name="events"
+    )
+    scope = models.ForeignKey(
+        Scope, null=True, blank=True, on_delete=models.CASCADE, db_constraint=False, related_name="events"
+    )
+    seq = models.BigIntegerField(null=True, blank=True)
+    event = models.CharField(max_length=50)
+    run = models.PositiveIntegerField(default=1)
+    token = models.PositiveIntegerField(default=0)
+    request = models.UUIDField(null=True, blank=True)
+    kind = models.CharField(max_length=100, blank=True)
+    status = models.CharField(max_length=20, blank=True)
+    data = models.JSONField(null=True, blank=True)
+    private = models.JSONField(null=True, blank=True)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = (models.Index("job", "id", name="job_event_timeline"),)
+        constraints = (
+            models.UniqueConstraint("scope", "seq", name="job_event_seq", condition=models.Q(scope__isnull=False)),
+            models.UniqueConstraint(
+                "job",
+                "run",
+                "event",
+                name="job_event_final_once",
+                condition=models.Q(
+                    event__in=[
+                        "job.completed",
+                        "job.dead",
+                        "job.cancelled",
+                        "job.expired",
+                        "request.completed",
+                        "request.rejected",
+                        "request.failed",
+                        "request.cancelled",
+                    ]
+                ),
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.event
+
+
+class StepKind(models.TextChoices):
+    STEP = "step"
+    COMMIT = "commit"
+    IO = "io"
+    CALL = "call"
+    DECIDE = "decide"
+
+
+class JobStep(models.Model):
+    """A finished step of a job's run: what it gave, so that it is not run again.
+
+    A failed call is kept for the attempt it failed in only; the next attempt runs it anew.
+    """
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="steps")
+    run = models.PositiveIntegerField(default=1)
+    name = models.CharField(max_length=100)
+    kind = models.CharField(max_length=10, choices=StepKind.choices)
+    attempt = models.PositiveIntegerField()
+    result = models.JSONField(null=True, blank=True)
+    error = models.JSONField(null=True, blank=True)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = (models.UniqueConstraint("job", "run", "name", name="job_step_once"),)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class JobLog(models.Model):
+    """A line a handler wrote about its work."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="logs")
+    attempt = models.PositiveIntegerField()
+    text = models.TextField()
+    at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class IdempotencyKey(models.Model):
+    """The first use of a caller's key for an operation, and the job it made."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    operation = models.CharField(max_length=100)
+    key = models.CharField(max_length=200)
+    digest = models.CharField(max_length=64)
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="+")
+    at = models.DateTimeField(db_default=Now(), db_index=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint("owner", "operation", "key", name="idempotency_once"),)
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class Leadership(models.Model):
+    """The one scheduler that runs the services; whoever holds an unexpired lease leads."""
+
+    name = models.CharField(max_length=50, unique=True)
+    holder = models.CharField(max_length=200, blank=True)
+    lease_until = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.holder or 'nobody'}"
+
+
+def request_uuid(value: Any) -> uuid.UUID | None:
+    """A public id from outside, or ``None`` if it is not one."""
+    try:
+        return uuid.UUID(str(value))
+    except ValueError:
+        return None

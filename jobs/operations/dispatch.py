@@ -1,0 +1,75 @@
+"""Which queued jobs have a ticket on their queue's list.
+
+The list is kept filled up to a window in the database's order, so that order, priority and limits are decided here
+and a lost list is refilled. A job that becomes runnable gets its ticket at once, unless an older runnable job of its
+queue still waits for one or the list is full; then ``refill`` hands them out in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from django.conf import settings
+
+from jobs.events.ledger import Ledger, ledger
+from jobs.models import Job, JobQuerySet
+from jobs.states import Status
+from jobs.transport import Push, Ticket, transport
+
+
+def choose(book: Ledger, runnable: Sequence[tuple[Job, bool]]) -> set[int]:
+    """The ids of those jobs that get a ticket when this ledger commits; ``True`` marks one for the front."""
+    chosen: set[int] = set()
+    behind: dict[str, bool] = {}
+    for job, front in runnable:
+        if job.queue not in behind:
+            behind[job.queue] = not may_push(job.queue)
+        if behind[job.queue] and not front:
+            continue
+        book.pushes.append(push(job, front=front))
+        chosen.add(job.pk)
+    return chosen
+
+
+def push(job: Job, *, front: bool = False) -> Push:
+    """The ticket of a job as it stands."""
+    return Push(job.queue, Ticket(job.pk, job.token), front)
+
+
+def may_push(queue: str) -> bool:
+    """Whether a job that becomes runnable now would be next in order on a list that has room."""
+    return not transport().full(queue) and not _unticketed(queue).exists()
+
+
+def _unticketed(queue: str) -> JobQuerySet:
+    return Job.objects.filter(queue=queue, ticketed=False, status=Status.QUEUED)
+
+
+def refill(queue: str) -> int:
+    """Fill the queue's list up to the window; how many tickets were pushed. Nothing happens while Redis is away."""
+    length = transport().length(queue)
+    if length is None:
+        return 0
+    room = settings.CONFIG.ticket_window - length
+    if room <= 0:
+        return 0
+    with ledger() as book:
+        jobs = list(_unticketed(queue).select_for_update(skip_locked=True).in_order()[:room])
+        Job.objects.filter(pk__in=[job.pk for job in jobs]).update(ticketed=True)
+        book.pushes += [push(job) for job in jobs]
+    return len(jobs)
+
+
+def clear_marks(queue: str) -> int:
+    """Forget which jobs have tickets, because the list holds fewer: they were lost. Doubled tickets are harmless."""
+    return Job.objects.filter(queue=queue, ticketed=True, status=Status.QUEUED).update(ticketed=False)
+
+
+def marked(queue: str) -> int:
+    """How many queued jobs are thought to have a ticket on the list."""
+    return Job.objects.filter(queue=queue, ticketed=True, status=Status.QUEUED).count()
+
+
+def queues_with_work() -> Iterable[str]:
+    """The queues in which something may run."""
+    return Job.objects.filter(status=Status.QUEUED).values_list("queue", flat=True).distinct()

@@ -1,0 +1,153 @@
+"""Who may run a job: workers and their leases, the claim, and taking jobs back from workers that are gone.
+
+Leases live on the worker's row and are compared by the database's clock. Each claim gives the job a new token; every
+later write of the handler is bound to it, so a worker that lost its lease commits nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from django.conf import settings
+from django.db.models import DurationField, Value
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Now
+
+from jobs import registry
+from jobs.events.ledger import Ledger, ledger
+from jobs.failpoints import failpoint
+from jobs.models import Job, Worker
+from jobs.operations.transitions import Move, apply, lock
+from jobs.states import Status
+from jobs.transport import Ticket
+
+CLAIM_BATCH = 100
+"""The most jobs in one claim: bounds how long their rows are locked."""
+
+
+class LeaseLost(BaseException):
+    """This worker's claim on the job is over. Not an ``Exception``, so that no handler swallows it."""
+
+
+def _lease_end() -> Combinable:
+    return Now() + Value(timedelta(seconds=settings.CONFIG.lease_seconds), output_field=DurationField())
+
+
+def register(*, name: str, queues: Sequence[str], slots: int) -> Worker:
+    """A new worker with a fresh lease. A process that lost its lease registers again, as another worker."""
+    return Worker.objects.create(name=name, queues=list(queues), slots=slots, lease_until=_lease_end())
+
+
+def beat(worker_id: int) -> bool:
+    """Renew the lease of a worker and so of all its jobs; ``False`` if it was declared gone meanwhile."""
+    alive = Worker.objects.filter(pk=worker_id, ended_at=None)
+    return alive.update(beat_at=Now(), lease_until=_lease_end()) == 1
+
+
+def resign(worker_id: int) -> None:
+    """The worker is leaving: what it still runs may be taken back at once."""
+    Worker.objects.filter(pk=worker_id).update(lease_until=Now())
+
+
+def claim(tickets: Sequence[Ticket], *, worker_id: int) -> list[Job]:
+    """Take the jobs of these tickets whose token still fits, in the tickets' order; the rest were stale or doubled."""
+    wanted = {ticket.job_id: ticket for ticket in tickets}
+    with ledger() as book:
+        found = lock(wanted, skip_locked=True)
+        jobs = [
+            found[job_id]
+            for job_id, ticket in wanted.items()
+            if job_id in found and found[job_id].token == ticket.token and found[job_id].status == Status.QUEUED
+        ]
+        return _start(book, jobs, worker_id)
+
+
+def claim_next(queues: Sequence[str], *, limit: int, worker_id: int) -> list[Job]:
+    """Take up to ``limit`` jobs straight from the database, queue by queue, in its order: Redis is not needed."""
+    with ledger() as book:
+        jobs: list[Job] = []
+        for queue in queues:
+            if len(jobs) < limit:
+                ready = Job.objects.filter(queue=queue, status=Status.QUEUED).in_order()
+                jobs += ready.select_for_update(skip_locked=True)[: limit - len(jobs)]
+        return _start(book, jobs, worker_id)
+
+
+def _start(book: Ledger, jobs: list[Job], worker_id: int) -> list[Job]:
+    first = [job for job in jobs if job.started_at is None]
+    moves = []
+    for job in jobs:
+        job.token += 1
+        changes = {"token": job.token, "worker_id": worker_id}
+        if job.started_at is None:
+            changes["started_at"] = Now()
+        moves.append(Move(job, Status.RUNNING, "job.started", {"attempt": job.attempt}, changes))
+    apply(book, moves)
+    _tell_starts(book, first)
+    failpoint("in_claim")
+    return jobs
+
+
+def _tell_starts(book: Ledger, first: list[Job]) -> None:
+    """What the first claim of a run tells the scope, in the claim's own transaction."""
+    scoped = [job for job in first if job.scope_id is not None]
+    roots = Job.objects.in_bulk([job.root_id for job in scoped if job.root_id is not None])
+    for job in scoped:
+        if job.root_id is None:
+            book.tell(job, "request.processing", {})
+        elif event := registry.job_type(job.type).started_event:
+            book.tell(roots[job.root_id], event, {})
+
+
+def rescue(limit: int = CLAIM_BATCH) -> list[int]:
+    """Give back the jobs of workers whose lease ran out; they cost no attempt and go to the front. Returns their ids."""
+    gone = Worker.objects.filter(ended_at=None, lease_until__lt=Now())
+    ids = list(
+        Job.objects.filter(status=Status.RUNNING, worker__in=gone).order_by("pk").values_list("pk", flat=True)[:limit]
+    )
+    gone.exclude(jobs__status=Status.RUNNING).update(ended_at=Now())
+    if not ids:
+        return []
+    with ledger() as book:
+        lost = [job for job in lock(ids, skip_locked=True).values() if job.status == Status.RUNNING and _expired(job)]
+        apply(
+            book,
+            [
+                Move(
+                    job,
+                    Status.QUEUED,
+                    "job.rescued",
+                    {"worker": job.worker_id},
+                    {"lease_losses": job.lease_losses + 1},
+                    front=True,
+                )
+                for job in lost
+            ],
+        )
+        return [job.pk for job in lost]
+
+
+def _expired(job: Job) -> bool:
+    return not Worker.objects.filter(pk=job.worker_id, lease_until__gte=Now()).exists()
+
+
+def hand_back(tokens: dict[int, int]) -> list[int]:
+    """Give unfinished jobs (id to token) back at once, as a shutdown does; they cost nothing. Returns their ids."""
+    with ledger() as book:
+        mine = [job for job in lock(tokens).values() if held(job, tokens[job.pk])]
+        apply(book, [Move(job, Status.QUEUED, "job.released", front=True) for job in mine])
+        return [job.pk for job in mine]
+
+
+def held(job: Job, token: int) -> bool:
+    """Whether this locked row still belongs to the claim with this token."""
+    return job.status == Status.RUNNING and job.token == token
+
+
+def lock_held(job_id: int, token: int) -> Job:
+    """The job's row, locked, if this claim still holds it; else ``LeaseLost``."""
+    job = lock([job_id]).get(job_id)
+    if job is None or not held(job, token):
+        raise LeaseLost(f"job {job_id} is no longer ours (token {token})")
+    return job

@@ -1,0 +1,167 @@
+"""The one writer of ``Job.status``.
+
+Every change goes through ``apply``: on rows locked in this ledger, along ``states.TRANSITIONS``, with its event in
+the same transaction, as one statement for a whole set. What follows from a job's end (its parent's answer, the next
+in its lane, the request's last event) is written here too, so no caller can forget it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models.functions import Now
+
+from jobs import registry
+from jobs.events.ledger import Ledger, LedgerError
+from jobs.models import Job, JobStep, StepKind
+from jobs.operations import dispatch
+from jobs.states import FINAL, TRANSITIONS, RequestStatus, Status
+
+
+class IllegalTransition(RuntimeError):
+    """A change of status that ``states.TRANSITIONS`` does not know: a defect of the caller."""
+
+
+@dataclass
+class Move:
+    """One job's change of status: the event that tells of it, and the columns that change with it."""
+
+    job: Job
+    to: Status
+    event: str
+    data: dict[str, Any] = field(default_factory=dict)
+    changes: dict[str, Any] = field(default_factory=dict)
+    front: bool = False
+
+
+def lock(ids: Iterable[int], *, skip_locked: bool = False) -> dict[int, Job]:
+    """The jobs of these ids, locked in id order: a parent is always older than its children.
+
+    Locks by id alone and leaves status and token to the caller: a status next to the id list would make the planner
+    walk a partial index instead.
+    """
+    jobs = Job.objects.select_for_update(skip_locked=skip_locked).filter(pk__in=set(ids)).order_by("pk")
+    return {job.pk: job for job in jobs}
+
+
+def apply(book: Ledger, moves: Sequence[Move], *, parents: dict[int, Job] | None = None) -> None:
+    """Carry out moves of locked jobs; ``parents`` are the locked rows of the parents of those that end."""
+    for move in moves:
+        _check(move)
+    ticketed = dispatch.choose(book, [(move.job, move.front) for move in moves if move.to == Status.QUEUED])
+    for move in moves:
+        move.changes = {"status": move.to, "ticketed": move.job.pk in ticketed, **move.changes}
+        if move.to != Status.RUNNING:
+            move.changes.setdefault("worker_id", None)
+        if move.to in FINAL:
+            move.changes |= {"finished_at": Now(), "awaiting_approval": False}
+        book.note(move.job, move.event, move.data)
+    ended = [move for move in moves if move.to in FINAL]
+    deciding = [move.job for move in ended if move.job.awaiting_approval]
+    _write(moves)
+    for job in deciding:
+        registry.decisions().withdraw(job)
+    for move in ended:
+        _tell_end(book, move.job)
+    _answer_parents(book, [move.job for move in ended], parents or {})
+    _release_lanes(book, [move.job for move in ended])
+
+
+def _check(move: Move) -> None:
+    allowed = TRANSITIONS.get((Status(move.job.status), move.to), frozenset())
+    if move.event not in allowed:
+        raise IllegalTransition(f"{move.job} {move.job.status} → {move.to} by {move.event}")
+
+
+def _write(moves: Sequence[Move]) -> None:
+    """One statement for the set: a plain update when all change alike, else one with a case per row."""
+    if not moves:
+        return
+    for move in moves:
+        for name, value in move.changes.items():
+            setattr(move.job, name, value)
+    first = moves[0].changes
+    if all(move.changes == first for move in moves[1:]):
+        Job.objects.filter(pk__in=[move.job.pk for move in moves]).update(**first)
+    else:
+        names = {name.removesuffix("_id") for move in moves for name in move.changes}
+        Job.objects.bulk_update([move.job for move in moves], names)
+
+
+def _tell_end(book: Ledger, job: Job) -> None:
+    if job.parent_id is not None:
+        return
+    match job.request_status:
+        case RequestStatus.COMPLETED:
+            book.tell(job, "request.completed", {"result": job.result})
+        case RequestStatus.REJECTED:
+            book.tell(job, "request.rejected", {"result": job.result})
+        case RequestStatus.FAILED:
+            book.tell(job, "request.failed", {"error": job.error})
+        case RequestStatus.CANCELLED:
+            book.tell(job, "request.cancelled", {})
+
+
+def _answer_parents(book: Ledger, ended: Sequence[Job], parents: dict[int, Job]) -> None:
+    for child in ended:
+        parent = parents.get(child.parent_id) if child.parent_id else None
+        if parent is not None and parent.status == Status.WAITING:
+            failed = child.status != Status.COMPLETED
+            error = child.error or {"code": child.status, "detail": f"the child job was {child.status}"}
+            answer(
+                book,
+                parent,
+                name=child.step,
+                kind=StepKind.CALL,
+                result=None if failed else child.result,
+                error=error if failed else None,
+            )
+
+
+def answer(
+    book: Ledger,
+    job: Job,
+    *,
+    name: str,
+    kind: StepKind,
+    result: Any,
+    error: dict[str, Any] | None = None,
+) -> None:
+    """Give a waiting job (locked here) what it waits for, and let it run on."""
+    record_step(job, name=name, kind=kind, result=result, error=error)
+    apply(book, [Move(job, Status.QUEUED, "job.resumed", {"step": name})])
+
+
+def record_step(job: Job, *, name: str, kind: StepKind, result: Any, error: dict[str, Any] | None = None) -> None:
+    """Keep what a step gave. A failed call of an earlier attempt is written over."""
+    JobStep.objects.update_or_create(
+        job=job,
+        run=job.run,
+        name=name,
+        defaults={"kind": kind, "attempt": job.attempt, "result": result, "error": error},
+    )
+
+
+def _release_lanes(book: Ledger, ended: Sequence[Job]) -> None:
+    """The next in each lane whose head just ended may run. The lanes are locked, so no one can slip in between."""
+    lanes = {job.lane_id for job in ended if job.lane_id is not None and job.place is not None}
+    if unlocked := lanes - set(book.lanes):
+        raise LedgerError(f"a job of lane #{unlocked.pop()} ends: name the lane in ledger(lanes=…)")
+    heads = [
+        Job.objects.open().filter(lane=lane, place__isnull=False).order_by("place").first() for lane in sorted(lanes)
+    ]
+    pending = [head.pk for head in heads if head is not None and head.status == Status.PENDING]
+    if pending:
+        apply(book, [Move(job, Status.QUEUED, "job.queued") for job in lock(pending).values()])
+
+
+def take_place(book: Ledger, job: Job) -> int:
+    """Put a job at its lane's tail, the lane being locked; how many unfinished jobs are ahead."""
+    assert job.lane_id is not None
+    lane = book.lanes[job.lane_id]
+    job.place = lane.next_place
+    lane.next_place += 1
+    lane.save(update_fields=["next_place"])
+    return Job.objects.open().filter(lane_id=lane.pk, place__lt=job.place).count()

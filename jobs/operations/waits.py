@@ -1,0 +1,54 @@
+"""Suspending a job: what it waits for is created in the transaction that makes it wait."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jobs import registry
+from jobs.events.ledger import Ledger, ledger
+from jobs.failpoints import failpoint
+from jobs.models import Job, StepKind
+from jobs.operations.enqueue import insert_child, validated
+from jobs.operations.leases import lock_held
+from jobs.operations.transitions import Move, answer, apply, record_step
+from jobs.registry import DecisionAsked, JobType
+from jobs.states import Status
+
+
+def call(job_id: int, token: int, *, name: str, job_type: JobType, payload: dict[str, Any]) -> None:
+    """Start a child job and make its parent wait for it. Raises ``LeaseLost``, and ``Invalid`` for the payload."""
+    body = validated(job_type, payload)
+    with ledger() as book:
+        job = lock_held(job_id, token)
+        insert_child(book, job, job_type, body, step=name)
+        apply(book, [Move(job, Status.WAITING, "job.waiting", {"step": name})])
+        failpoint("in_call")
+
+
+def decide(
+    job_id: int, token: int, *, name: str, subject: str, version: int, draft: dict[str, Any]
+) -> dict[str, Any] | None:
+    """Ask for a decision and make the job wait for it; the ruling at once where nobody needs to be asked."""
+    with ledger() as book:
+        job = lock_held(job_id, token)
+        ruling = registry.decisions().open(DecisionAsked(job, subject, version, draft))
+        if ruling is not None:
+            record_step(job, name=name, kind=StepKind.DECIDE, result=ruling)
+            return ruling
+        await_approval(job, waiting=True)
+        apply(book, [Move(job, Status.WAITING, "job.waiting", {"step": name})])
+        failpoint("in_decide")
+        return None
+
+
+def resume(book: Ledger, job: Job, *, name: str, ruling: dict[str, Any], settled: bool) -> None:
+    """Give a waiting job (locked here) its ruling. ``settled`` false: another draft follows, people still wait."""
+    await_approval(job, waiting=not settled)
+    if job.status == Status.WAITING:
+        answer(book, job, name=name, kind=StepKind.DECIDE, result=ruling)
+
+
+def await_approval(job: Job, *, waiting: bool) -> None:
+    """Say on the request's row whether a person is deciding about it."""
+    job.awaiting_approval = waiting
+    Job.objects.filter(pk=job.root_id_or_self).update(awaiting_approval=waiting)

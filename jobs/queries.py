@@ -1,0 +1,75 @@
+"""Questions about requests: where one stands, whom it waits for, who may know of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.db.models import Q
+
+from jobs import registry
+from jobs.errors import NotFound
+from jobs.models import Job, JobEvent, JobQuerySet
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+
+
+def visible_requests(user: AbstractBaseUser | AnonymousUser) -> JobQuerySet:
+    """The requests this user may see: their own, and those of scopes they may see."""
+    seen = Q(scope=None, owner_id=user.pk)
+    for kind, rules in registry.scope_kinds().items():
+        seen |= Q(scope__key__startswith=f"{kind}:", scope__key__in=rules.visible(user))
+    return Job.objects.roots().filter(seen)
+
+
+def get_request(user: AbstractBaseUser | AnonymousUser, request_id: UUID) -> Job:
+    """The request, with lane, scope and owner at hand; ``NotFound`` also for one this user may not see."""
+    found = visible_requests(user).filter(public_id=request_id)
+    job = found.select_related("lane", "scope", "owner").first()
+    if job is None:
+        raise NotFound("there is no such request")
+    return job
+
+
+def position(job: Job) -> int | None:
+    """How many unfinished jobs are ahead in the lane: 0 is next, ``None`` once begun or ended."""
+    if job.started_at is not None or job.ended:
+        return None
+    if job.lane_id is None or job.place is None:
+        return 0
+    return Job.objects.open().filter(lane=job.lane_id, place__lt=job.place).count()
+
+
+def blocked_by(job: Job) -> dict[str, Any] | None:
+    """The head of the lane that a job waits behind: who asked for it, what it waits for and since when."""
+    if not position(job):
+        return None
+    head = Job.objects.open().filter(lane=job.lane_id, place__lt=job.place).order_by("place")
+    first = head.select_related("owner", "scope").first()
+    if first is None:
+        return None
+    since = JobEvent.objects.filter(job=first).order_by("-id").values_list("at", flat=True).first()
+    return {
+        "request_id": str(first.public_id),
+        "player": first.owner.get_username() if first.owner else None,
+        "status": first.request_status.value,
+        "since": since,
+        "dm_online": bool(first.scope) and registry.scope_rules(first.scope.key).decider_online(first.scope.key),
+    }
+
+
+def describe(job: Job) -> dict[str, Any]:
+    """A request as the API tells of it."""
+    return {
+        "request_id": str(job.public_id),
+        "kind": job.type,
+        "status": job.request_status.value,
+        "position": position(job),
+        "blocked_by": blocked_by(job),
+        "result": job.result,
+        "error": job.error if job.ended else None,
+        "enqueued_at": job.created_at,
+        "started_at": job.started_at,
+        "completed_at": job.finished_at,
+    }

@@ -1,0 +1,172 @@
+"""The four ports that upper rooms fill when Django is ready: job types, waits, scopes, ticks.
+
+Declarations only: a job type names its handler by a dotted path that nobody but ``jobs.execution`` resolves,
+so a web process never imports a handler, and nothing that arrives through Redis can name code to run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pydantic import BaseModel, TypeAdapter
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+
+    from jobs.models import Job
+
+type_ = type
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobType:
+    """What can be asked of the queue: its payload, its result, where it runs and what runs it.
+
+    ``handler`` is ``"package.module:function"``. ``started_event`` is the numbered event that the first claim of a
+    child writes in its root's scope (``llm.processing``); roots write ``request.processing`` instead.
+    ``timeout_seconds`` and ``max_attempts`` of ``None`` take the settings' defaults.
+    """
+
+    name: str
+    queue: str
+    payload: type_[BaseModel]
+    result: Any
+    handler: str
+    version: int = 1
+    max_attempts: int | None = None
+    timeout_seconds: float | None = None
+    started_event: str = ""
+    adapter: TypeAdapter[Any] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "adapter", TypeAdapter(self.result))
+        if self.name in _job_types:
+            raise ValueError(f"job type {self.name!r} is declared twice")
+        _job_types[self.name] = self
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecisionPolicy:
+    """How a scope wants decisions taken.
+
+    ``ask`` false: nobody is asked, every draft is accepted as it is. ``due_seconds``: how long a person may take
+    before ``default`` (``reject`` or ``accept``) is recorded as the system's. ``undo_seconds``: how long a decision
+    can be taken back before it settles.
+    """
+
+    ask: bool
+    due_seconds: float
+    default: str
+    default_reason: str
+    undo_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class DecisionAsked:
+    """What a handler wants decided: the subject it named, and the version of this draft."""
+
+    job: Job
+    subject: str
+    version: int
+    draft: dict[str, Any]
+
+
+class DecisionWait(Protocol):
+    """Filled by approvals: opens a decision in the transaction that suspends its job."""
+
+    def open(self, asked: DecisionAsked) -> dict[str, Any] | None:
+        """Record the draft; return the ruling when nobody needs to be asked, else ``None``.
+
+        Called with the job's row locked, inside a ledger. Raises ``PermanentError`` past the last version.
+        """
+
+    def withdraw(self, job: Job) -> None:
+        """The job ended: close what is open for it. Called with the job's row locked, inside a ledger."""
+
+
+class ScopeRules(Protocol):
+    """Filled by the room that owns a kind of scope; keys are ``"<kind>:<id>"``."""
+
+    def label(self, key: str) -> str:
+        """A short name for people."""
+
+    def may_see(self, user: AbstractBaseUser | AnonymousUser, key: str) -> bool: ...
+
+    def may_decide(self, user: AbstractBaseUser | AnonymousUser, key: str) -> bool: ...
+
+    def visible(self, user: AbstractBaseUser | AnonymousUser) -> Any:
+        """The keys this user may see, as a subquery of one text column."""
+
+    def decidable(self, user: AbstractBaseUser | AnonymousUser) -> Any:
+        """The keys in which this user may decide, as a subquery of one text column."""
+
+    def decider_online(self, key: str) -> bool:
+        """Whether someone who may decide here is connected."""
+
+    def policy(self, key: str) -> DecisionPolicy: ...
+
+
+Tick = Callable[[], float]
+"""One bounded batch of a service; returns the seconds until it wants to run again."""
+
+_job_types: dict[str, JobType] = {}
+_scopes: dict[str, ScopeRules] = {}
+_ticks: dict[str, Tick] = {}
+_decisions: list[DecisionWait] = []
+
+
+def job_type(name: str) -> JobType:
+    """The declared type of this stored name; ``KeyError`` if this process knows none."""
+    return _job_types[name]
+
+
+def job_types() -> dict[str, JobType]:
+    """All declared types by name."""
+    return dict(_job_types)
+
+
+def register_decisions(port: DecisionWait) -> None:
+    """Approvals hands over its port, once."""
+    _decisions[:] = [port]
+
+
+def decisions() -> DecisionWait:
+    """The port behind ``ctx.decide``; ``LookupError`` when no room fills it."""
+    if not _decisions:
+        raise LookupError("no app fills the decision port: is 'approvals' in INSTALLED_APPS?")
+    return _decisions[0]
+
+
+def has_decisions() -> bool:
+    """Whether a room answers for decisions."""
+    return bool(_decisions)
+
+
+def register_scope(kind: str, rules: ScopeRules) -> None:
+    """The room that owns scopes of this kind answers for them."""
+    _scopes[kind] = rules
+
+
+def scope_rules(key: str) -> ScopeRules:
+    """Who answers for this scope; ``LookupError`` for a kind nobody registered."""
+    kind = key.partition(":")[0]
+    if kind not in _scopes:
+        raise LookupError(f"no app answers for scopes of kind {kind!r}")
+    return _scopes[kind]
+
+
+def scope_kinds() -> dict[str, ScopeRules]:
+    """Every kind of scope with its rules."""
+    return dict(_scopes)
+
+
+def register_tick(name: str, tick: Tick) -> None:
+    """A service for the scheduler to run."""
+    _ticks[name] = tick
+
+
+def ticks() -> dict[str, Tick]:
+    """The services of upper rooms by name."""
+    return dict(_ticks)

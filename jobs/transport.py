@@ -1,0 +1,161 @@
+"""What goes through Redis: tickets on RQ's lists and "head = n" on the channel layer. Hints, never state.
+
+A ticket is ``<job id>-<token>`` and nothing else, so whoever can write to Redis cannot run code. Every function
+here survives a Redis that is slow, full or gone: it says so by its result and leaves the rest to the sweep.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any, NamedTuple
+
+from channels.layers import get_channel_layer
+from django.conf import settings
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+logger = logging.getLogger(__name__)
+
+QUEUES_KEY = "rq:queues"
+TICKET = re.compile(rb"\A(\d{1,18})-(\d{1,9})\Z")
+
+
+class Ticket(NamedTuple):
+    """A hint that this job, if its token is still this, may be claimed."""
+
+    job_id: int
+    token: int
+
+    def __str__(self) -> str:
+        return f"{self.job_id}-{self.token}"
+
+
+class Push(NamedTuple):
+    """A ticket on its way to a queue; rescued jobs go to the front."""
+
+    queue: str
+    ticket: Ticket
+    front: bool = False
+
+
+def parse(raw: bytes) -> Ticket | None:
+    """The ticket in a list item, or ``None`` for anything that is not two numbers."""
+    match = TICKET.match(raw)
+    return Ticket(int(match[1]), int(match[2])) if match else None
+
+
+def queue_key(queue: str) -> str:
+    """RQ's own list of this queue."""
+    return f"rq:queue:{queue}"
+
+
+def group_name(scope_id: int) -> str:
+    """The channel-layer group that hears of a scope's new head."""
+    return f"scope.{scope_id}"
+
+
+def connect(*, blocking_seconds: float = 0.0) -> Redis:
+    """A client that fails fast instead of retrying: a repeated push would only double a ticket, a stuck one a thread."""
+    timeout = settings.CONFIG.redis_timeout_seconds
+    return Redis.from_url(
+        settings.CONFIG.redis_url,
+        socket_timeout=timeout + blocking_seconds,
+        socket_connect_timeout=timeout,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+class Breaker:
+    """After an error, no call for ``redis_timeout_seconds``: an outage must not slow every request down."""
+
+    def __init__(self) -> None:
+        self._closed_until = 0.0
+
+    @property
+    def open(self) -> bool:
+        return time.monotonic() < self._closed_until
+
+    def trip(self, error: RedisError) -> None:
+        self._closed_until = time.monotonic() + settings.CONFIG.redis_timeout_seconds
+        logger.warning("redis is away, hints are left to the sweep: %s", error)
+
+
+class Transport:
+    """The process's line to Redis; the window of each queue that was seen full, for one sweep."""
+
+    def __init__(self) -> None:
+        self.redis = connect()
+        self.breaker = Breaker()
+        self._full_until: dict[str, float] = {}
+
+    def send(self, pushes: Iterable[Push], heads: Mapping[int, int]) -> bool:
+        """Push tickets and publish heads in one round trip; ``False`` if Redis did not take them."""
+        if self.breaker.open:
+            return False
+        pipe = self.redis.pipeline(transaction=False)
+        lists = self._add_pushes(pipe, pushes)
+        for scope_id, head in heads.items():
+            pipe.publish(*_head_message(scope_id, head))
+        if not pipe.command_stack:
+            return True
+        try:
+            replies = pipe.execute()
+        except RedisError as error:
+            self.breaker.trip(error)
+            return False
+        for queue, length in zip(lists, replies[1:] if lists else (), strict=False):
+            self._note_length(queue, length)
+        return True
+
+    @staticmethod
+    def _add_pushes(pipe: Any, pushes: Iterable[Push]) -> list[str]:
+        lists: dict[tuple[str, bool], list[str]] = {}
+        for push in pushes:
+            lists.setdefault((push.queue, push.front), []).append(str(push.ticket))
+        if lists:
+            pipe.sadd(QUEUES_KEY, *{queue_key(queue) for queue, _ in lists})
+        for (queue, front), tickets in lists.items():
+            (pipe.lpush if front else pipe.rpush)(queue_key(queue), *tickets)
+        return [queue for queue, _ in lists]
+
+    def _note_length(self, queue: str, length: int) -> None:
+        if length >= settings.CONFIG.ticket_window:
+            self._full_until[queue] = time.monotonic() + settings.CONFIG.tick_seconds
+        else:
+            self._full_until.pop(queue, None)
+
+    def full(self, queue: str) -> bool:
+        """Whether the queue's list was at its window a moment ago."""
+        return time.monotonic() < self._full_until.get(queue, 0.0)
+
+    def length(self, queue: str) -> int | None:
+        """How many tickets lie on the queue's list; ``None`` if Redis cannot say."""
+        if self.breaker.open:
+            return None
+        try:
+            length = self.redis.llen(queue_key(queue))
+        except RedisError as error:
+            self.breaker.trip(error)
+            return None
+        assert isinstance(length, int)
+        self._note_length(queue, length)
+        return length
+
+
+def _head_message(scope_id: int, head: int) -> tuple[str, bytes]:
+    """What the pub/sub channel layer itself would publish, without an event loop (channels_redis.pubsub)."""
+    layer: Any = get_channel_layer()
+    message = {"type": "head", "scope": scope_id, "head": head}
+    return f"asgi__group__{group_name(scope_id)}", layer.serialize(message)
+
+
+@cache
+def transport() -> Transport:
+    """This process's transport."""
+    return Transport()
