@@ -1,0 +1,89 @@
+"""The streams that this process watches, and what keeps them new.
+
+A wake-up through Redis brings a new event within milliseconds; without any, one query a second
+(``follow_seconds``) for the heads of all watched scopes brings it within that second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from weakref import WeakKeyDictionary
+
+from django.conf import settings
+
+from accounts.threads import in_thread
+from jobs.streams.rows import read_heads
+from jobs.streams.stream import Stream
+from jobs.streams.wakeups import Wakeups
+
+logger = logging.getLogger(__name__)
+
+
+class Hub:
+    """One for each event loop: each watched scope is read once, however many watch it."""
+
+    def __init__(self) -> None:
+        self._streams: dict[int, Stream] = {}
+        self._watchers: Counter[int] = Counter()
+        self._wakeups = Wakeups(self._hear)
+        self._ask = asyncio.create_task(self._ask_for_ever())
+
+    @asynccontextmanager
+    async def watch(self, scope_id: int) -> AsyncIterator[Stream]:
+        """The scope's stream, kept new for as long as the block runs."""
+        async with self.watch_many([scope_id]) as streams:
+            yield streams[scope_id]
+
+    @asynccontextmanager
+    async def watch_many(self, scope_ids: Collection[int]) -> AsyncIterator[dict[int, Stream]]:
+        """The streams of several scopes, begun with one query."""
+        self._watchers.update(scope_ids)
+        try:
+            if unknown := [scope_id for scope_id in scope_ids if scope_id not in self._streams]:
+                heads = await in_thread(read_heads, unknown)
+                for scope_id in unknown:
+                    self._streams.setdefault(scope_id, Stream(scope_id, heads.get(scope_id, 0)))
+                self._wakeups.listen_to(self._streams)
+            yield {scope_id: self._streams[scope_id] for scope_id in scope_ids}
+        finally:
+            self._watchers.subtract(scope_ids)
+            self._forget_unwatched(scope_ids)
+
+    def _forget_unwatched(self, scope_ids: Collection[int]) -> None:
+        for scope_id in scope_ids:
+            if self._watchers[scope_id] <= 0:
+                del self._watchers[scope_id]
+                self._streams.pop(scope_id, None)
+        self._wakeups.listen_to(self._streams)
+
+    def _hear(self, scope_id: int, head: int) -> None:
+        if stream := self._streams.get(scope_id):
+            stream.hear(head)
+
+    async def _ask_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(settings.CONFIG.follow_seconds)
+            if not self._streams:
+                continue
+            try:
+                heads = await in_thread(read_heads, list(self._streams))
+            except Exception:
+                logger.exception("the watched scopes can't be asked for news")
+                continue
+            for scope_id, head in heads.items():
+                self._hear(scope_id, head)
+
+
+_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
+
+
+def hub() -> Hub:
+    """The hub of the running event loop."""
+    loop = asyncio.get_running_loop()
+    if loop not in _hubs:
+        _hubs[loop] = Hub()
+    return _hubs[loop]

@@ -1,0 +1,70 @@
+"""Wake-ups by the channel layer: "scope s is now at n". Hints that may be late, doubled, false or missing.
+
+One channel of this process joins the group of each scope that is watched. While Redis is away nothing arrives; it
+is joined again as soon as Redis is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+from uuid import uuid4
+
+from channels.layers import get_channel_layer
+from django.conf import settings
+
+from jobs.transport import group_name
+
+logger = logging.getLogger(__name__)
+
+
+class Wakeups:
+    """Calls ``on_head(scope_id, head)`` for what is heard of the scopes it was told to listen to."""
+
+    def __init__(self, on_head: Callable[[int, int], None]) -> None:
+        self._on_head = on_head
+        self._layer: Any = get_channel_layer()
+        self._channel = f"hub.{uuid4().hex}"
+        self._wanted: set[int] = set()
+        self._joined: set[int] = set()
+        self._stale = asyncio.Event()
+        # In this order: a layer knows a channel, and lets it join groups, once somebody receives from it.
+        self._tasks = [asyncio.create_task(self._receive_for_ever()), asyncio.create_task(self._join_for_ever())]
+
+    def listen_to(self, scope_ids: Iterable[int]) -> None:
+        """Listen to these scopes and no others, from soon on."""
+        self._wanted = set(scope_ids)
+        self._stale.set()
+
+    async def _receive_for_ever(self) -> None:
+        while True:
+            try:
+                message = await self._layer.receive(self._channel)
+                self._on_head(int(message["scope"]), int(message["head"]))
+            except Exception as error:
+                await _pause(error)
+
+    async def _join_for_ever(self) -> None:
+        while True:
+            await self._stale.wait()
+            self._stale.clear()
+            try:
+                await self._join_and_leave()
+            except Exception as error:
+                self._stale.set()
+                await _pause(error)
+
+    async def _join_and_leave(self) -> None:
+        for scope_id in self._wanted - self._joined:
+            await self._layer.group_add(group_name(scope_id), self._channel)
+            self._joined.add(scope_id)
+        for scope_id in self._joined - self._wanted:
+            await self._layer.group_discard(group_name(scope_id), self._channel)
+            self._joined.discard(scope_id)
+
+
+async def _pause(error: Exception) -> None:
+    logger.warning("no wake-ups for now, events are found by asking: %r", error)
+    await asyncio.sleep(settings.CONFIG.redis_timeout_seconds)
