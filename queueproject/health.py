@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
-from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models.functions import Now
@@ -13,6 +12,7 @@ from redis.exceptions import RedisError
 
 from jobs.models import Leadership, Worker
 from jobs.transport import transport
+from queueproject.queues import QUEUES
 
 OK = "ok"
 
@@ -91,7 +91,7 @@ def _worker() -> None:
     served = {queue for queues in live for queue in queues}
     if not served:
         raise NotReady("no worker was seen lately: run `manage.py worker`")
-    if missing := [queue for queue in settings.QUEUES if queue not in served]:
+    if missing := [queue for queue in QUEUES if queue not in served]:
         raise Degraded(f"no worker was seen lately for {', '.join(missing)}")
 
 

@@ -9,6 +9,7 @@ from csp.constants import NONE, SELF
 from queueproject import env
 from queueproject.database import database
 from queueproject.logs import configure_logging
+from queueproject.queues import QUEUES
 
 django_stubs_ext.monkeypatch()
 
@@ -93,7 +94,6 @@ CHANNEL_LAYERS: dict[str, Any] = {
     }
 }
 
-QUEUES = ("player_actions", "dm_actions", "llm", "assets", "deliveries", "system")
 RQ_QUEUES = {name: {"URL": CONFIG.redis_url, "SERIALIZER": "json"} for name in QUEUES}
 RQ_SHOW_ADMIN_LINK = False
 

@@ -1,3 +1,90 @@
-import os
+"""The tests' Redis and database are real, private and gone afterwards.
 
-os.environ.setdefault("DEBUG", "1")
+``TEST_DATABASE=postgres`` runs on PostgreSQL, anything else on SQLite. Both are started here, before Django reads its
+settings. The durations below make real processes quick; tests override single ones with ``config``.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+from redis import Redis
+
+from tests import servers
+from tests.processes import Stack
+
+QUICK = {
+    "LEASE_SECONDS": "2",
+    "HEARTBEAT_SECONDS": "0.4",
+    "TICK_SECONDS": "0.1",
+    "POLL_SECONDS": "0.1",
+    "FOLLOW_SECONDS": "0.1",
+    "SHUTDOWN_SECONDS": "2",
+    "REDIS_TIMEOUT_SECONDS": "0.5",
+    "BACKOFF_SECONDS": "0.05",
+    "SCRIPTED_SECONDS": "0.1",
+    "SOCKET_RECHECK_SECONDS": "0.2",
+    "PRESENCE_WRITE_SECONDS": "0.2",
+}
+
+collect_ignore = ["hall/test_sqlite.py"] if os.environ.get("TEST_DATABASE") == "postgres" else []
+
+_directory = tempfile.TemporaryDirectory(prefix="qp-tests-")
+_redis = servers.Redis(Path(_directory.name))
+_database = servers.database(os.environ.get("TEST_DATABASE", "sqlite"), Path(_directory.name))
+
+os.environ |= {
+    "DJANGO_SETTINGS_MODULE": "queueproject.settings",
+    "DEBUG": "1",
+    "REDIS_URL": _redis.url,
+    "DATABASE_URL": _database.url,
+    **{name: os.environ.get(name, value) for name, value in QUICK.items()},
+}
+
+from django.conf import settings as django_settings  # noqa: E402
+
+assert django_settings.configured or django_settings.DATABASES
+
+
+def pytest_unconfigure() -> None:
+    _database.stop()
+    _redis.stop()
+    _directory.cleanup()
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> servers.Redis:
+    """The tests' Redis server, which can be stopped and started again."""
+    return _redis
+
+
+@pytest.fixture(autouse=True)
+def _empty_redis() -> Iterator[None]:
+    yield
+    _redis.start()
+    with Redis.from_url(_redis.url) as client:
+        client.flushall()
+
+
+@pytest.fixture
+def config(settings: Settings) -> Callable[..., None]:
+    """``config(lease_seconds=0.5)`` changes fields of ``settings.CONFIG`` for this test."""
+
+    def change(**fields: Any) -> None:
+        unknown = fields.keys() - type(settings.CONFIG).model_fields
+        assert not unknown, f"no such settings: {unknown}"
+        settings.CONFIG = settings.CONFIG.model_copy(update=fields)
+
+    return change
+
+
+@pytest.fixture
+def stack(transactional_db: None, tmp_path: Path) -> Iterator[Stack]:
+    """Real web, worker and scheduler processes on this test's database and Redis; nothing runs until started."""
+    processes = Stack(tmp_path)
+    yield processes
+    processes.stop_all()

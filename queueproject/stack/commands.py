@@ -1,0 +1,29 @@
+"""The processes that the whole is made of, as commands."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from queueproject.queues import QUEUES
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+
+
+def manage(*arguments: str) -> list[str]:
+    """A ``manage.py`` command."""
+    return [sys.executable, str(PROJECT / "manage.py"), *arguments]
+
+
+def web(port: int) -> list[str]:
+    """The web process, on loopback."""
+    return [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "queueproject.asgi:application"]
+
+
+def worker(queues: Sequence[str] = QUEUES) -> list[str]:
+    """A worker for these queues."""
+    return manage("worker", "--queues", ",".join(queues))
+
+
+def scheduler() -> list[str]:
+    """A scheduler."""
+    return manage("scheduler")
