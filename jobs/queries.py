@@ -55,8 +55,12 @@ def blocked_by(job: Job) -> dict[str, Any] | None:
         "player": first.owner.get_username() if first.owner else None,
         "status": first.request_status.value,
         "since": since,
-        "dm_online": bool(first.scope) and registry.scope_rules(first.scope.key).decider_online(first.scope.key),
+        "dm_online": first.scope is not None and _decider_online(first.scope.key),
     }
+
+
+def _decider_online(key: str) -> bool:
+    return registry.scope_rules(key).decider_online(key)
 
 
 def describe(job: Job) -> dict[str, Any]:

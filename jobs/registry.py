@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from jobs.models import Job
 
-type_ = type
-
 
 @dataclass(frozen=True, kw_only=True)
 class JobType:
@@ -31,7 +29,7 @@ class JobType:
 
     name: str
     queue: str
-    payload: type_[BaseModel]
+    payload: type[BaseModel]
     result: Any
     handler: str
     version: int = 1

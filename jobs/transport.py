@@ -61,7 +61,7 @@ def group_name(scope_id: int) -> str:
 
 
 def connect(*, blocking_seconds: float = 0.0) -> Redis:
-    """A client that fails fast instead of retrying: a repeated push would only double a ticket, a stuck one a thread."""
+    """A client that fails fast instead of retrying: a repeated push may double a ticket, a stuck one holds a thread."""
     timeout = settings.CONFIG.redis_timeout_seconds
     return Redis.from_url(
         settings.CONFIG.redis_url,

@@ -105,7 +105,7 @@ _state = threading.local()
 
 
 def _numbered_already() -> bool:
-    return any(getattr(hook, "__func__", None) is Ledger._after_commit for _, hook, _ in connection.run_on_commit)
+    return any(getattr(hook[1], "__func__", None) is Ledger._after_commit for hook in connection.run_on_commit)
 
 
 @contextmanager

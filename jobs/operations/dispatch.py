@@ -47,6 +47,8 @@ def _unticketed(queue: str) -> JobQuerySet:
 
 def refill(queue: str) -> int:
     """Fill the queue's list up to the window; how many tickets were pushed. Nothing happens while Redis is away."""
+    if not _unticketed(queue).exists():
+        return 0
     length = transport().length(queue)
     if length is None:
         return 0

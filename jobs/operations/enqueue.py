@@ -77,7 +77,7 @@ def validated(job_type: JobType, payload: BaseModel | dict[str, Any]) -> dict[st
     except ValidationError as error:
         fields = {".".join(map(str, mistake["loc"])) or "payload": mistake["msg"] for mistake in error.errors()}
         raise Invalid(f"the payload of {job_type.name} is wrong", fields=fields) from None
-    body = model.model_dump(mode="json")
+    body: dict[str, Any] = model.model_dump(mode="json")
     text = json.dumps(body)
     if len(text) > settings.CONFIG.payload_bytes:
         raise Invalid(f"the payload is larger than {settings.CONFIG.payload_bytes} bytes", code="too_large")

@@ -6,11 +6,12 @@ later write of the handler is bound to it, so a worker that lost its lease commi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
-from django.db.models import DurationField, Value
+from django.db.models import DurationField, Q, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
@@ -30,24 +31,26 @@ class LeaseLost(BaseException):
     """This worker's claim on the job is over. Not an ``Exception``, so that no handler swallows it."""
 
 
-def _lease_end() -> Combinable:
-    return Now() + Value(timedelta(seconds=settings.CONFIG.lease_seconds), output_field=DurationField())
+def _from_now(seconds: float) -> Combinable:
+    return Now() + Value(timedelta(seconds=seconds), output_field=DurationField())
 
 
 def register(*, name: str, queues: Sequence[str], slots: int) -> Worker:
     """A new worker with a fresh lease. A process that lost its lease registers again, as another worker."""
-    return Worker.objects.create(name=name, queues=list(queues), slots=slots, lease_until=_lease_end())
+    return Worker.objects.create(
+        name=name, queues=list(queues), slots=slots, lease_until=_from_now(settings.CONFIG.lease_seconds)
+    )
 
 
 def beat(worker_id: int) -> bool:
     """Renew the lease of a worker and so of all its jobs; ``False`` if it was declared gone meanwhile."""
     alive = Worker.objects.filter(pk=worker_id, ended_at=None)
-    return alive.update(beat_at=Now(), lease_until=_lease_end()) == 1
+    return alive.update(beat_at=Now(), lease_until=_from_now(settings.CONFIG.lease_seconds)) == 1
 
 
 def resign(worker_id: int) -> None:
     """The worker is leaving: what it still runs may be taken back at once."""
-    Worker.objects.filter(pk=worker_id).update(lease_until=Now())
+    Worker.objects.filter(pk=worker_id).update(lease_until=_from_now(-1))
 
 
 def claim(tickets: Sequence[Ticket], *, worker_id: int) -> list[Job]:
@@ -79,7 +82,7 @@ def _start(book: Ledger, jobs: list[Job], worker_id: int) -> list[Job]:
     moves = []
     for job in jobs:
         job.token += 1
-        changes = {"token": job.token, "worker_id": worker_id}
+        changes: dict[str, Any] = {"token": job.token, "worker_id": worker_id}
         if job.started_at is None:
             changes["started_at"] = Now()
         moves.append(Move(job, Status.RUNNING, "job.started", {"attempt": job.attempt}, changes))
@@ -101,39 +104,39 @@ def _tell_starts(book: Ledger, first: list[Job]) -> None:
 
 
 def rescue(limit: int = CLAIM_BATCH) -> list[int]:
-    """Give back the jobs of workers whose lease ran out; they cost no attempt and go to the front. Returns their ids."""
-    gone = Worker.objects.filter(ended_at=None, lease_until__lt=Now())
-    ids = list(
-        Job.objects.filter(status=Status.RUNNING, worker__in=gone).order_by("pk").values_list("pk", flat=True)[:limit]
-    )
-    gone.exclude(jobs__status=Status.RUNNING).update(ended_at=Now())
+    """Give back jobs of workers whose lease ran out; they cost no attempt and go to the front. Returns their ids."""
+    running = Job.objects.filter(status=Status.RUNNING)
+    lost = running.filter(Q(worker=None) | Q(worker__lease_until__lt=Now())).order_by("pk")
+    ids = list(lost.values_list("pk", flat=True)[:limit])
     if not ids:
         return []
     with ledger() as book:
-        lost = [job for job in lock(ids, skip_locked=True).values() if job.status == Status.RUNNING and _expired(job)]
-        apply(
-            book,
-            [
-                Move(
-                    job,
-                    Status.QUEUED,
-                    "job.rescued",
-                    {"worker": job.worker_id},
-                    {"lease_losses": job.lease_losses + 1},
-                    front=True,
-                )
-                for job in lost
-            ],
-        )
-        return [job.pk for job in lost]
+        locked = lock(ids, skip_locked=True)
+        # Looked at again under the lock: the worker may have renewed its lease, or the job may have ended.
+        jobs = [locked[pk] for pk in lost.filter(pk__in=locked).values_list("pk", flat=True)]
+        apply(book, [_rescued(job) for job in jobs])
+        return [job.pk for job in jobs]
 
 
-def _expired(job: Job) -> bool:
-    return not Worker.objects.filter(pk=job.worker_id, lease_until__gte=Now()).exists()
+def _rescued(job: Job) -> Move:
+    changes = {"lease_losses": job.lease_losses + 1}
+    return Move(job, Status.QUEUED, "job.rescued", {"worker": job.worker_id}, changes, front=True)
 
 
-def hand_back(tokens: dict[int, int]) -> list[int]:
-    """Give unfinished jobs (id to token) back at once, as a shutdown does; they cost nothing. Returns their ids."""
+def bury() -> int:
+    """Mark workers as gone whose lease ran out and that hold no jobs; how many."""
+    idle = Worker.objects.filter(ended_at=None, lease_until__lt=Now())
+    return idle.exclude(jobs__status=Status.RUNNING).update(ended_at=Now())
+
+
+def claims_of(worker_id: int) -> set[tuple[int, int]]:
+    """The (job id, token) pairs that this worker holds by the record."""
+    return set(Job.objects.filter(worker=worker_id, status=Status.RUNNING).values_list("pk", "token"))
+
+
+def hand_back(claims: Iterable[tuple[int, int]]) -> list[int]:
+    """Give unfinished (job id, token) claims back at once, as a shutdown does; they cost nothing. Returns the ids."""
+    tokens = dict(claims)
     with ledger() as book:
         mine = [job for job in lock(tokens).values() if held(job, tokens[job.pk])]
         apply(book, [Move(job, Status.QUEUED, "job.released", front=True) for job in mine])

@@ -30,8 +30,8 @@ logger = logging.getLogger(__name__)
 class Ended:
     """One claim's end. ``error`` (``{"code", "detail"}``) marks a failed attempt.
 
-    ``retry`` false: no further attempt whatever is left; ``retry_seconds``: when the next one comes, ``None`` for
-    backoff.
+    ``retry`` false: no further attempt whatever is left; ``retry_seconds``: when the next comes, ``None`` for backoff.
+    ``innocent``: the database failed it, so it costs no attempt.
     """
 
     job_id: int
@@ -44,6 +44,7 @@ class Ended:
     traceback: str = ""
     retry: bool = True
     retry_seconds: float | None = None
+    innocent: bool = False
 
 
 def settle(batch: Sequence[Ended]) -> set[int]:
@@ -108,17 +109,15 @@ def _move(job: Job, ended: Ended) -> Move:
             changes={"result": ended.result, "outcome": outcome, "error": None},
         )
     told = {"attempt": job.attempt, **ended.error, "traceback": ended.traceback}
-    if not ended.retry or job.attempt >= job.max_attempts:
+    if not ended.innocent and (not ended.retry or job.attempt >= job.max_attempts):
         return Move(job, Status.DEAD, "job.dead", told, {"error": ended.error})
     seconds = backoff.delay_seconds(job.attempt) if ended.retry_seconds is None else ended.retry_seconds
+    counted = {"lease_losses": job.lease_losses + 1} if ended.innocent else {"attempt": job.attempt + 1}
+    due = timezone.now() + timedelta(seconds=seconds)
     return Move(
         job,
         Status.SCHEDULED,
         "job.retried",
         told | {"after_seconds": round(seconds, 3)},
-        {
-            "error": ended.error,
-            "attempt": job.attempt + 1,
-            "scheduled_at": timezone.now() + timedelta(seconds=seconds),
-        },
+        {"error": ended.error, "scheduled_at": due, **counted},
     )

@@ -1,0 +1,99 @@
+"""Running a claimed job's handler. The only place that turns a job type's dotted path into code."""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
+from pydantic import ValidationError
+
+from jobs.context import JobContext, Suspended
+from jobs.errors import HandlerError, HandlerMisuse, PermanentError, QueueError, RetryLater
+from jobs.models import Job
+from jobs.operations.leases import LeaseLost
+from jobs.operations.outcomes import Ended
+from jobs.registry import JobType, job_types
+from jobs.results import Rejected
+
+logger = logging.getLogger(__name__)
+
+TRACEBACK_CHARACTERS = 8000
+
+
+@cache
+def resolve(handler: str) -> Callable[[JobContext, Any], Any]:
+    """The function behind ``package.module:function``."""
+    module, _, name = handler.partition(":")
+    function: Callable[[JobContext, Any], Any] = getattr(import_module(module), name)
+    return function
+
+
+def execute(job: Job, context_of: Callable[[Job], JobContext]) -> Ended | None:
+    """Run the job's handler to its end, its error or its next wait.
+
+    ``None``: nothing is left to write, because the job waits or is no longer ours.
+    """
+    job_type = job_types().get(job.type)
+    if job_type is None:
+        return _failed(job, PermanentError("unknown_job_type", f"this worker knows no job type {job.type!r}"))
+    try:
+        context = context_of(job)
+        with context.guard.installed():
+            result = resolve(job_type.handler)(context, job_type.payload.model_validate(job.payload))
+    except (Suspended, LeaseLost):
+        return None
+    except BaseException as error:  # a handler that calls sys.exit() fails its attempt, not its worker
+        return _failed(job, error)
+    if context.suspended:
+        logger.error("the handler of %s swallowed its suspension: its return value is ignored", job)
+        return None
+    return _completed(job, job_type, result)
+
+
+def _completed(job: Job, job_type: JobType, result: Any) -> Ended:
+    try:
+        stored = job_type.adapter.dump_python(job_type.adapter.validate_python(result), mode="json")
+        text = json.dumps(stored)
+    except (ValidationError, ValueError, TypeError) as error:
+        return _failed(job, HandlerMisuse(f"the result of {job.type} is not what the job type declares: {error}"))
+    if len(text) > settings.CONFIG.payload_bytes:
+        return _failed(job, PermanentError("result_too_large", f"over {settings.CONFIG.payload_bytes} bytes"))
+    if "\\u0000" in text:
+        return _failed(job, PermanentError("unstorable_result", "the result contains a NUL character"))
+    return Ended(**_of(job), result=stored, rejected=isinstance(result, Rejected))
+
+
+def _failed(job: Job, error: BaseException) -> Ended:
+    code, detail = _told(error)
+    lines = "".join(traceback.format_exception(error)).replace("\0", "")
+    if not isinstance(error, HandlerError):
+        logger.warning("job %s attempt %s failed", job, job.attempt, exc_info=error)
+    return Ended(
+        **_of(job),
+        error={"code": code, "detail": detail},
+        traceback=lines[-TRACEBACK_CHARACTERS:],
+        retry=not isinstance(error, PermanentError | QueueError),
+        retry_seconds=error.seconds if isinstance(error, RetryLater) else None,
+        innocent=isinstance(error, OperationalError | InterfaceError),
+    )
+
+
+def _told(error: BaseException) -> tuple[str, str]:
+    """What the request shows: the handler's own words, but nothing of an unexpected exception's."""
+    match error:
+        case HandlerError() | QueueError():
+            return error.code, error.detail.replace("\0", "")
+        case TimeoutError():
+            return "timeout", "the job took too long"
+    return "internal_error", f"an unexpected {type(error).__name__}; staff see it in the job's timeline"
+
+
+def _of(job: Job) -> dict[str, Any]:
+    return {"job_id": job.pk, "token": job.token, "lane_id": job.lane_id, "parent_id": job.parent_id}

@@ -1,0 +1,16 @@
+"""Run a scheduler process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from jobs.scheduler.loop import Scheduler
+
+
+class Command(BaseCommand):
+    help = "Run the services that keep the queue moving. Start as many as you like: one leads, the others stand by."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        Scheduler().run()

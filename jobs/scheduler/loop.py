@@ -1,0 +1,83 @@
+"""The scheduler: small bounded services, run in turn by the one process that leads."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from types import FrameType
+
+from django.conf import settings
+from django.db import Error, connection
+
+from jobs import registry
+from jobs.connections import use_direct_connection
+from jobs.registry import Tick
+from jobs.scheduler.due import run_due
+from jobs.scheduler.expiry import run_expiry
+from jobs.scheduler.leadership import lead, step_down
+from jobs.scheduler.rescue import run_rescue
+from jobs.scheduler.sweep import Sweep
+
+logger = logging.getLogger(__name__)
+
+
+def services() -> dict[str, Tick]:
+    """The queue's own services and those that upper rooms registered."""
+    return {"due": run_due, "rescue": run_rescue, "sweep": Sweep(), "expiry": run_expiry, **registry.ticks()}
+
+
+class Scheduler:
+    """Runs every service when it is due, as long as it leads; a paused leader does no harm, each service looks again
+    under its locks."""
+
+    def __init__(self) -> None:
+        self.name = f"{os.uname().nodename}.{os.getpid()}"
+        self._services = services()
+        self._next = dict.fromkeys(self._services, 0.0)
+        self._stopping = threading.Event()
+        self._leads = False
+
+    def run(self) -> None:
+        """Until SIGTERM or SIGINT."""
+        use_direct_connection()
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
+        logger.info("scheduler %s is up", self.name)
+        while not self._stopping.is_set():
+            self._stopping.wait(self._turn())
+        step_down(self.name)
+
+    def _stop(self, signum: int, frame: FrameType | None) -> None:
+        self._stopping.set()
+
+    def _turn(self) -> float:
+        """Run what is due; seconds until something is due again."""
+        try:
+            leads = lead(self.name)
+            if leads != self._leads:
+                logger.info("scheduler %s %s", self.name, "leads" if leads else "stands by")
+                self._leads = leads
+            if leads:
+                self.tick()
+        except Error:
+            logger.exception("the database is away")
+            connection.close()
+            return settings.CONFIG.tick_seconds
+        due = min(self._next.values()) if leads else time.monotonic() + settings.CONFIG.tick_seconds
+        return min(max(due - time.monotonic(), 0.0), settings.CONFIG.tick_seconds)
+
+    def tick(self) -> None:
+        """Run each due service once; one that fails is logged and does not stop the others."""
+        for name, service in self._services.items():
+            if time.monotonic() < self._next[name]:
+                continue
+            try:
+                self._next[name] = time.monotonic() + service()
+            except Error:
+                raise
+            except Exception:
+                logger.exception("service %s failed", name)
+                self._next[name] = time.monotonic() + settings.CONFIG.tick_seconds

@@ -1,0 +1,76 @@
+"""The thread that stores what became of jobs, a set at a time."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+
+from django.conf import settings
+from django.db import Error, connection
+
+from jobs.connections import use_direct_connection
+from jobs.operations.leases import CLAIM_BATCH
+from jobs.operations.outcomes import Ended, settle
+
+logger = logging.getLogger(__name__)
+
+
+class Completer:
+    """Takes whatever ended while its last commit ran (no timer, no lingering) and writes it in one transaction.
+
+    A job with a parent gets a transaction of its own, for that one also locks the parent. While the database is away
+    nothing is dropped: the same set is tried until it is stored.
+    """
+
+    def __init__(self, stored: Callable[[Ended], None]) -> None:
+        self._stored = stored
+        self._ended: SimpleQueue[Ended | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="completer", daemon=True)
+        self._thread.start()
+
+    def put(self, ended: Ended) -> None:
+        """Hand over one end; called by the slots."""
+        self._ended.put(ended)
+
+    def close(self, timeout_seconds: float) -> None:
+        """Store what is there and end the thread."""
+        self._ended.put(None)
+        self._thread.join(timeout_seconds)
+
+    def _run(self) -> None:
+        use_direct_connection()
+        open_ = True
+        while open_:
+            batch = self._take()
+            open_ = None not in batch
+            ends = [ended for ended in batch if ended is not None]
+            together = [ended for ended in ends if ended.parent_id is None]
+            for group in [together, *([ended] for ended in ends if ended.parent_id is not None)]:
+                if group:
+                    self._store(group)
+
+    def _take(self) -> list[Ended | None]:
+        batch = [self._ended.get()]
+        while len(batch) < CLAIM_BATCH:
+            try:
+                batch.append(self._ended.get_nowait())
+            except Empty:
+                break
+        return batch
+
+    def _store(self, group: list[Ended]) -> None:
+        while True:
+            try:
+                held = settle(group)
+                break
+            except Error:
+                logger.exception("the ends of %s jobs are not stored yet", len(group))
+                connection.close()
+                time.sleep(settings.CONFIG.poll_seconds)
+        for ended in group:
+            if ended.job_id not in held:
+                logger.warning("job %s had been taken from this worker: its end is dropped", ended.job_id)
+            self._stored(ended)

@@ -1,0 +1,41 @@
+"""The event loop of a worker process, on which all ``ctx.io`` of all its slots is awaited."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import CancelledError, Future
+from typing import Any, TypeVar
+
+from jobs.context import JobContext
+from jobs.operations.leases import LeaseLost
+
+R = TypeVar("R")
+
+
+class IoLoop:
+    """One thread with one loop. A wait can be ended at once, which no thread blocked in a socket can be."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._waiting: dict[JobContext, Future[Any]] = {}
+        threading.Thread(target=self._loop.run_forever, name="io", daemon=True).start()
+
+    def run(self, context: JobContext, coroutine: Coroutine[Any, Any, R], timeout_seconds: float) -> R:
+        """The coroutine's result; ``TimeoutError`` past the time, ``LeaseLost`` when the claim is over."""
+        future = asyncio.run_coroutine_threadsafe(asyncio.wait_for(coroutine, timeout_seconds), self._loop)
+        self._waiting[context] = future
+        try:
+            if context.lost:
+                future.cancel()
+            return future.result()
+        except CancelledError:
+            raise LeaseLost(f"job {context.job_id} was interrupted") from None
+        finally:
+            self._waiting.pop(context, None)
+
+    def interrupt(self, context: JobContext) -> None:
+        """End what this context waits for."""
+        if future := self._waiting.get(context):
+            future.cancel()

@@ -1,0 +1,199 @@
+"""One worker process: takes tickets for its free slots, claims the jobs, runs them, stores what became of them.
+
+| thread    | does                                                | database                     |
+|-----------|-----------------------------------------------------|------------------------------|
+| main      | waits for a free slot, pops tickets, claims         | a connection of its own      |
+| slots     | run handlers                                        | the pool, given back to wait |
+| completer | stores ends, a set at a time                        | a connection of its own      |
+| pulse     | renews the lease, tells who lost theirs             | a connection of its own      |
+| io        | awaits all ``ctx.io``                               | none                         |
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import random
+import signal
+import threading
+import time
+from types import FrameType
+from typing import Any, cast
+
+from django.conf import settings
+from django.db import Error, connection
+from redis.exceptions import RedisError
+from rq.suspension import is_suspended
+
+from jobs.connections import use_direct_connection
+from jobs.failpoints import failpoint
+from jobs.models import Job
+from jobs.operations import dispatch, leases
+from jobs.operations.outcomes import Ended
+from jobs.states import Status
+from jobs.transport import Breaker, Ticket, connect, parse, queue_key
+from jobs.worker.completer import Completer
+from jobs.worker.pulse import Pulse
+from jobs.worker.rq import RegisteredWorker
+from jobs.worker.slots import Slots
+
+logger = logging.getLogger(__name__)
+
+
+class Worker(RegisteredWorker):
+    """An RQ worker whose jobs live in the database; it goes on without Redis.
+
+    The first SIGTERM or SIGINT is a warm shutdown: what runs may finish within ``shutdown_seconds``, the rest is
+    handed back at once. The second is cold: everything is handed back now.
+    """
+
+    def __init__(self, queues: list[str], *, slots: int, name: str = "") -> None:
+        self.poll_seconds = settings.CONFIG.poll_seconds
+        name = name or f"{os.uname().nodename}.{os.getpid()}"
+        super().__init__(queues, name=name, connection=connect(blocking_seconds=self.poll_seconds))
+        self.slots = Slots(slots, self._ended)
+        self.completer = Completer(self._stored)
+        self.dropped_tickets = 0
+        self._breaker = Breaker()
+        self._suspended = False
+        self._deadline = float("inf")
+        self._stopping = threading.Event()
+        self._last_poll = 0.0
+
+    # -- life ----------------------------------------------------------------------------------------------------
+
+    def work(self, *args: Any, **kwargs: Any) -> bool:
+        """Work until told to stop; ``True`` when everything was finished in time."""
+        use_direct_connection()
+        self._install_signal_handlers()
+        self.pulse = Pulse(self._register, self.slots, self._tell_rq)
+        logger.info("worker %s listens on %s with %s slots", self.name, ", ".join(self.queue_names()), self.slots.size)
+        while not self._stopping.is_set():
+            try:
+                self._turn()
+            except Error:
+                logger.exception("the database is away")
+                connection.close()
+                self._stopping.wait(self.poll_seconds)
+        return self._shut_down()
+
+    def _register(self) -> int:
+        return leases.register(name=self.name, queues=self.queue_names(), slots=self.slots.size).pk
+
+    def _install_signal_handlers(self) -> None:
+        signal.signal(signal.SIGINT, self.request_stop)
+        signal.signal(signal.SIGTERM, self.request_stop)
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """Warm shutdown on the first signal, cold on the second."""
+        cold = self._stopping.is_set()
+        self._deadline = time.monotonic() + (0.0 if cold else settings.CONFIG.shutdown_seconds)
+        self._stopping.set()
+
+    def _shut_down(self) -> bool:
+        logger.info("worker %s stops; %s jobs still run", self.name, len(self.slots.claims()))
+        while self.slots.claims() and time.monotonic() < self._deadline:
+            time.sleep(0.02)
+        for context in self.slots.contexts():
+            self.slots.lose(context)
+        unfinished = self.slots.claims()
+        with contextlib.suppress(Error):
+            handed_back = leases.hand_back(unfinished) if unfinished else []
+            logger.info("worker %s handed back %s jobs", self.name, len(handed_back))
+        self.pulse.stop()
+        self.completer.close(settings.CONFIG.poll_seconds)
+        with contextlib.suppress(Error):
+            leases.resign(self.pulse.worker_id)
+        with contextlib.suppress(RedisError):
+            self.register_death()  # type: ignore[no-untyped-call]
+        return not unfinished
+
+    # -- work ----------------------------------------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        taken = self.slots.take(leases.CLAIM_BATCH, self.poll_seconds)
+        jobs: list[Job] = []
+        try:
+            if taken and self._suspended:
+                self._stopping.wait(self.poll_seconds)
+            elif taken:
+                jobs = self._get(taken)
+        finally:
+            self.slots.free(taken - len(jobs))
+        for job in jobs:
+            self.slots.start(job)
+        if len(jobs) < taken:
+            for queue in {job.queue for job in jobs}:
+                dispatch.refill(queue)
+
+    def _get(self, limit: int) -> list[Job]:
+        tickets = self._pop(limit)
+        if tickets is None:
+            return self._poll(limit) or self._pause()
+        failpoint("after_pop")
+        jobs = leases.claim(tickets, worker_id=self.pulse.worker_id) if tickets else self._poll_if_idle(limit)
+        failpoint("after_claim")
+        return jobs
+
+    def _pop(self, limit: int) -> list[Ticket] | None:
+        """Tickets from the queues' lists; ``None`` while Redis is away."""
+        if self._breaker.open:
+            return None
+        keys = [queue_key(name) for name in self.queue_names()]
+        random.shuffle(keys)  # BLPOP takes from the first list that has something: none shall always be last
+        try:
+            raw = self._pop_now(keys, limit)
+            if not raw:
+                popped = cast("tuple[bytes, bytes] | None", self.connection.blpop(keys, timeout=self.poll_seconds))
+                raw = [popped[1]] if popped else []
+        except RedisError as error:
+            self._breaker.trip(error)
+            return None
+        return self._understood(raw)
+
+    def _pop_now(self, keys: list[str], limit: int) -> list[bytes]:
+        """An equal share from each list, in one round trip; never more than there are slots for."""
+        share = limit // len(keys)
+        if share == 0:
+            return []
+        pipe = self.connection.pipeline(transaction=False)
+        for key in keys:
+            pipe.lpop(key, share)
+        return [item for found in pipe.execute() for item in found or ()]
+
+    def _understood(self, raw: list[bytes]) -> list[Ticket]:
+        tickets = [ticket for item in raw if (ticket := parse(item))]
+        if len(tickets) < len(raw):
+            self.dropped_tickets += len(raw) - len(tickets)
+            logger.warning("%s list items are no tickets and were dropped", len(raw) - len(tickets))
+        return tickets
+
+    def _poll_if_idle(self, limit: int) -> list[Job]:
+        """Tickets may have been lost: look into the database once in a while, cheaply."""
+        if time.monotonic() - self._last_poll < self.poll_seconds:
+            return []
+        return self._poll(limit)
+
+    def _poll(self, limit: int) -> list[Job]:
+        self._last_poll = time.monotonic()
+        if not Job.objects.filter(queue__in=self.queue_names(), status=Status.QUEUED).exists():
+            return []
+        return leases.claim_next(self.queue_names(), limit=limit, worker_id=self.pulse.worker_id)
+
+    def _pause(self) -> list[Job]:
+        self._stopping.wait(self.poll_seconds / 4)
+        return []
+
+    def _ended(self, ended: Ended) -> None:
+        self.completer.put(ended)
+
+    def _stored(self, ended: Ended) -> None:
+        self.slots.done((ended.job_id, ended.token))
+
+    def _tell_rq(self) -> None:
+        """Keep RQ's worker list true and learn of ``rq suspend``; both are a courtesy that Redis may refuse."""
+        with contextlib.suppress(RedisError, ValueError):
+            if not self.connection.exists(self.key):
+                self.register_birth()  # type: ignore[no-untyped-call]
+            self._suspended = bool(is_suspended(self.connection, self))

@@ -1,0 +1,76 @@
+"""The heartbeat of a worker process: one row renews the lease of all its jobs."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from django.conf import settings
+from django.db import Error, connection
+
+from jobs.connections import use_direct_connection
+from jobs.models import Job
+from jobs.operations import leases
+from jobs.worker.slots import Slots
+
+logger = logging.getLogger(__name__)
+
+PROGRESS_SECONDS = 0.25
+"""Progress is stored at most this often (four times a second, whatever a handler reports)."""
+
+
+class Pulse:
+    """Beats on a connection of its own, tells handlers whose claim is over, and stores their progress."""
+
+    def __init__(self, register: Callable[[], int], slots: Slots, each_beat: Callable[[], None]) -> None:
+        self.worker_id = register()
+        self._register = register
+        self._slots = slots
+        self._each_beat = each_beat
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; the lease then runs out by itself."""
+        self._stop.set()
+        self._slots.reported.set()
+        self._thread.join(settings.CONFIG.heartbeat_seconds)
+
+    def _run(self) -> None:
+        use_direct_connection()
+        next_beat = 0.0
+        while not self._stop.is_set():
+            if time.monotonic() >= next_beat:
+                next_beat = time.monotonic() + settings.CONFIG.heartbeat_seconds
+                self._guarded(self._beat)
+                self._each_beat()
+            self._guarded(self._store_progress)
+            self._slots.reported.wait(max(next_beat - time.monotonic(), 0.0))
+            self._stop.wait(PROGRESS_SECONDS)
+
+    @staticmethod
+    def _guarded(act: Callable[[], None]) -> None:
+        try:
+            act()
+        except Error:
+            logger.exception("the database is away; the lease runs on")
+            connection.close()
+
+    def _beat(self) -> None:
+        contexts = self._slots.contexts()
+        if not leases.beat(self.worker_id):
+            self.worker_id = self._register()
+            logger.warning("this worker was taken for dead; it goes on as worker %s", self.worker_id)
+        held = leases.claims_of(self.worker_id)
+        for context in contexts:
+            if (context.job_id, context.token) not in held:
+                self._slots.lose(context)
+
+    def _store_progress(self) -> None:
+        self._slots.reported.clear()
+        while self._slots.progress:
+            context, progress = self._slots.progress.popitem()
+            Job.objects.filter(pk=context.job_id, token=context.token).update(progress=progress)

@@ -1,0 +1,13 @@
+from django.apps import AppConfig
+
+
+class TestJobsConfig(AppConfig):
+    """Makes the test job types known to real worker processes."""
+
+    name = "tests.jobs"
+    label = "test_jobs"
+
+    def ready(self) -> None:
+        from tests.jobs import kinds
+
+        assert kinds.ECHO.queue == "system"

@@ -1,0 +1,130 @@
+"""Job types for the queue's own tests, and their handlers."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import Any
+
+from pydantic import BaseModel, JsonValue
+
+from jobs.context import JobContext
+from jobs.errors import PermanentError, RetryLater
+from jobs.models import Scope
+from jobs.registry import JobType
+from jobs.results import Rejected
+
+ran: list[str] = []
+"""What handlers of this process did, in order; tests clear it."""
+
+
+class Plan(BaseModel):
+    """What a test handler shall do."""
+
+    do: str = "echo"
+    text: str = ""
+    seconds: float = 0.0
+
+
+class Echoed(BaseModel):
+    text: str
+
+
+def _type(name: str, **options: Any) -> JobType:
+    fields: dict[str, Any] = {"queue": "system", "payload": Plan, "result": JsonValue, "handler": f"{__name__}:{name}"}
+    return JobType(name=f"test_{name}", **fields | options)
+
+
+ECHO = _type("echo", result=Echoed | Rejected)
+FAIL = _type("fail", max_attempts=3)
+PARENT = _type("parent", queue="player_actions")
+CHILD = _type("child", queue="llm", started_event="llm.processing", max_attempts=2)
+STEPS = _type("steps")
+IO = _type("io")
+SLEEP = _type("sleep")
+MISUSE = _type("misuse", max_attempts=1)
+
+
+def echo(ctx: JobContext, plan: Plan) -> Echoed | Rejected:
+    ran.append(plan.text)
+    return Rejected(reason="no") if plan.do == "reject" else Echoed(text=plan.text)
+
+
+def fail(ctx: JobContext, plan: Plan) -> JsonValue:
+    ran.append(f"attempt {ctx.attempt}")
+    if plan.do == "permanent":
+        raise PermanentError("no_way", "it can't be done")
+    if plan.do == "later":
+        raise RetryLater(30, "busy", "come back")
+    if plan.do == "exit":
+        raise SystemExit(3)
+    if plan.do == "recover" and ctx.attempt == 2:
+        return "recovered"
+    raise ZeroDivisionError("secret detail")
+
+
+def parent(ctx: JobContext, plan: Plan) -> JsonValue:
+    ran.append("parent")
+    answer = ctx.call("ask", CHILD, do=plan.do, text=plan.text)
+    return {"child": answer}
+
+
+def child(ctx: JobContext, plan: Plan) -> JsonValue:
+    ran.append("child")
+    if plan.do == "fail":
+        raise ZeroDivisionError
+    return plan.text.upper()
+
+
+def steps(ctx: JobContext, plan: Plan) -> JsonValue:
+    one = ctx.step("one", _note, "one")
+    two = ctx.commit("two", _write, ctx, "two")
+    ctx.log("between")
+    three = ctx.step("three", _note, "three")
+    return [one, two, three]
+
+
+def _note(text: str) -> str:
+    ran.append(text)
+    return text
+
+
+def _write(ctx: JobContext, text: str) -> str:
+    ran.append(text)
+    Scope.objects.create(key=f"written:{ctx.job_id}:{text}")
+    ctx.emit("game.state_updated", {"turn": 1})
+    return text
+
+
+def io(ctx: JobContext, plan: Plan) -> JsonValue:
+    return ctx.io("call", _network, plan.seconds)
+
+
+async def _network(seconds: float, *, idempotency_key: str) -> str:
+    ran.append(idempotency_key)
+    await asyncio.sleep(seconds)
+    return "answered"
+
+
+def sleep(ctx: JobContext, plan: Plan) -> JsonValue:
+    time.sleep(plan.seconds)
+    return threading.current_thread().name
+
+
+def misuse(ctx: JobContext, plan: Plan) -> JsonValue:
+    match plan.do:
+        case "twice":
+            ctx.step("same", _note, "a")
+            ctx.step("same", _note, "b")
+        case "write":
+            Scope.objects.create(key="written outside commit")
+        case "emit":
+            ctx.emit("game.state_updated", {})
+        case "result":
+            return object()  # type: ignore[return-value]
+        case "large":
+            return "x" * 200_000
+        case "nul":
+            return "a\0b"
+    return None

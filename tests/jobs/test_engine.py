@@ -1,0 +1,282 @@
+"""The queue run in the test's own process: order, retries, waits, steps, and what comes of each."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import transaction
+
+from jobs.errors import Conflict, Invalid
+from jobs.events.ledger import LedgerError, ledger
+from jobs.models import Job, JobEvent, JobLog, Lane, Scope
+from jobs.operations import leases
+from jobs.operations.enqueue import enqueue
+from jobs.operations.outcomes import Ended, settle
+from jobs.scheduler.expiry import run_expiry
+from jobs.states import Status
+from jobs.testing import run_next, run_next_killed, run_until_idle
+from jobs.transport import Ticket, transport
+from tests.jobs import kinds
+from tests.jobs.kinds import ECHO, FAIL, IO, MISUSE, PARENT, STEPS, Plan
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_ran() -> None:
+    kinds.ran.clear()
+
+
+def told(job: Job) -> list[str]:
+    """The numbered events of the job's scope, in order."""
+    return list(JobEvent.objects.filter(scope=job.scope).order_by("seq").values_list("event", flat=True))
+
+
+def timeline(job: Job) -> list[str]:
+    return list(job.events.filter(event__startswith="job.").order_by("id").values_list("event", flat=True))
+
+
+def test_a_job_runs_and_its_result_is_kept() -> None:
+    job = enqueue(ECHO, Plan(text="hello"), scope="test:1")
+    assert job.status == Status.QUEUED
+    run_until_idle()
+    job.refresh_from_db()
+    assert (job.status, job.outcome, job.result) == ("completed", "done", {"text": "hello"})
+    assert told(job) == ["request.queued", "request.processing", "request.completed"]
+    assert timeline(job) == ["job.queued", "job.started", "job.completed"]
+    assert job.finished_at is not None
+
+
+def test_a_rejection_is_an_outcome_of_its_own() -> None:
+    job = enqueue(ECHO, Plan(do="reject"), scope="test:1")
+    run_until_idle()
+    job.refresh_from_db()
+    assert (job.outcome, job.request_status) == ("rejected", "rejected")
+    assert told(job)[-1] == "request.rejected"
+
+
+def test_numbers_are_gapless_and_in_the_order_of_commits() -> None:
+    for number in range(5):
+        enqueue(ECHO, Plan(text=str(number)), scope="test:1")
+    run_until_idle()
+    numbers = list(JobEvent.objects.filter(scope__key="test:1").order_by("id").values_list("seq", flat=True))
+    assert numbers == list(range(1, 16))
+    assert Scope.objects.get(key="test:1").head == 15
+
+
+def test_a_lane_runs_strictly_in_order_and_one_at_a_time() -> None:
+    jobs = [enqueue(ECHO, Plan(text=str(n)), ordering_key="lane:a", scope="test:1") for n in range(3)]
+    assert [job.status for job in jobs] == [Status.QUEUED, Status.PENDING, Status.PENDING]
+    positions = JobEvent.objects.filter(event="request.queued").order_by("seq").values_list("data__position", flat=True)
+    assert list(positions) == [0, 1, 2]
+    run_until_idle()
+    assert kinds.ran == ["0", "1", "2"]
+
+
+def test_a_lane_keeps_its_order_through_a_retry_of_its_head() -> None:
+    enqueue(FAIL, Plan(do="recover"), ordering_key="lane:a")
+    enqueue(ECHO, Plan(text="after"), ordering_key="lane:a")
+    assert run_next() is not None
+    assert run_next() is None, "the second must not pass its head that waits for its next attempt"
+    run_until_idle()
+    assert kinds.ran == ["attempt 1", "attempt 2", "after"]
+
+
+def test_a_dead_head_lets_the_next_go() -> None:
+    enqueue(FAIL, Plan(do="permanent"), ordering_key="lane:a")
+    second = enqueue(ECHO, Plan(text="after"), ordering_key="lane:a")
+    run_until_idle()
+    second.refresh_from_db()
+    assert second.status == Status.COMPLETED
+
+
+def test_a_failing_job_is_tried_again_and_then_dead_without_telling_its_inside() -> None:
+    job = enqueue(FAIL, Plan(), scope="test:1")
+    run_until_idle()
+    job.refresh_from_db()
+    assert job.status == Status.DEAD
+    assert kinds.ran == ["attempt 1", "attempt 2", "attempt 3"]
+    assert job.error == {"code": "internal_error", "detail": job.error["detail"]}
+    assert "secret" not in job.error["detail"]
+    assert "ZeroDivisionError: secret detail" in job.events.get(event="job.dead").data["traceback"]
+    assert told(job)[-1] == "request.failed"
+
+
+def test_a_handler_that_exits_fails_its_attempt_only() -> None:
+    job = enqueue(FAIL, Plan(do="exit"))
+    run_until_idle()
+    job.refresh_from_db()
+    assert job.status == Status.DEAD
+
+
+def test_retry_later_waits_as_long_as_asked() -> None:
+    job = enqueue(FAIL, Plan(do="later"))
+    run_next()
+    job.refresh_from_db()
+    assert (job.status, job.attempt) == (Status.SCHEDULED, 2)
+    assert job.events.get(event="job.retried").data["after_seconds"] == 30
+
+
+def test_a_parent_waits_for_its_child_and_goes_on_with_its_result() -> None:
+    job = enqueue(PARENT, Plan(text="hi"), scope="test:1")
+    run_next()
+    job.refresh_from_db()
+    assert job.status == Status.WAITING
+    run_until_idle()
+    job.refresh_from_db()
+    assert job.result == {"child": "HI"}
+    assert kinds.ran == ["parent", "child", "parent"]
+    assert told(job) == ["request.queued", "request.processing", "llm.processing", "request.completed"]
+    assert set(JobEvent.objects.filter(scope=job.scope).values_list("request", flat=True)) == {job.public_id}
+
+
+def test_a_child_that_dies_fails_its_parent_with_its_own_error() -> None:
+    job = enqueue(PARENT, Plan(do="fail"))
+    run_until_idle()
+    job.refresh_from_db()
+    assert (job.status, job.error["code"]) == (Status.DEAD, "internal_error")
+    assert kinds.ran == ["parent", "child", "child", "parent"]
+
+
+def test_finished_steps_are_not_run_again_after_a_crash() -> None:
+    job = enqueue(STEPS, Plan(), scope="test:1")
+    while run_next_killed():
+        pass
+    job.refresh_from_db()
+    assert (job.status, job.result) == (Status.COMPLETED, ["one", "two", "three"])
+    assert kinds.ran == ["one", "two", "three"]
+    assert told(job) == ["request.queued", "request.processing", "game.state_updated", "request.completed"]
+    assert (job.attempt, job.lease_losses) == (1, 2)
+    assert list(JobLog.objects.values_list("text", flat=True)).count("between") >= 1
+
+
+def test_a_stale_claim_commits_nothing() -> None:
+    job = enqueue(ECHO, Plan(text="x"))
+    worker = leases.register(name="a", queues=["system"], slots=1)
+    (claimed,) = leases.claim_next(["system"], limit=1, worker_id=worker.pk)
+    leases.resign(worker.pk)
+    assert leases.rescue() == [job.pk]
+    other = leases.register(name="b", queues=["system"], slots=1)
+    (again,) = leases.claim_next(["system"], limit=1, worker_id=other.pk)
+    assert again.token == claimed.token + 1
+    stale = Ended(job_id=job.pk, token=claimed.token, lane_id=None, parent_id=None, result="stale")
+    assert settle([stale]) == set()
+    assert settle([Ended(job_id=job.pk, token=again.token, lane_id=None, parent_id=None, result="ok")]) == {job.pk}
+    job.refresh_from_db()
+    assert job.result == "ok"
+
+
+def test_a_ticket_with_an_old_token_or_used_twice_claims_nothing() -> None:
+    job = enqueue(ECHO, Plan())
+    worker = leases.register(name="a", queues=["system"], slots=1)
+    assert leases.claim([Ticket(job.pk, 7), Ticket(999, 0)], worker_id=worker.pk) == []
+    assert len(leases.claim([Ticket(job.pk, 0), Ticket(job.pk, 0)], worker_id=worker.pk)) == 1
+    assert leases.claim([Ticket(job.pk, 0)], worker_id=worker.pk) == []
+
+
+def test_one_bad_end_does_not_fail_its_neighbours() -> None:
+    good, bad = enqueue(ECHO, Plan()), enqueue(ECHO, Plan())
+    worker = leases.register(name="a", queues=["system"], slots=2)
+    leases.claim_next(["system"], limit=2, worker_id=worker.pk)
+
+    def end(job: Job, result: object) -> Ended:
+        return Ended(job_id=job.pk, token=1, lane_id=None, parent_id=None, result=result)
+
+    too_long = Ended(job_id=bad.pk, token=1, lane_id=None, parent_id=None, error={"code": "x", "detail": "\ud800"})
+    assert settle([end(good, "fine"), too_long if False else end(bad, "fine")]) == {good.pk, bad.pk}
+
+
+def test_the_same_key_gives_the_same_job_and_another_body_a_conflict() -> None:
+    user = User.objects.create_user("ann")
+    first = enqueue(ECHO, Plan(text="a"), owner=user, idempotency_key="k", scope="test:1")
+    again = enqueue(ECHO, Plan(text="a"), owner=user, idempotency_key="k", scope="test:1")
+    assert again.pk == first.pk
+    assert Job.objects.count() == 1
+    with pytest.raises(Conflict, match="another request"):
+        enqueue(ECHO, Plan(text="b"), owner=user, idempotency_key="k", scope="test:1")
+    other = enqueue(ECHO, Plan(text="a"), owner=User.objects.create_user("bob"), idempotency_key="k", scope="test:1")
+    assert other.pk != first.pk
+
+
+def test_a_job_is_enqueued_with_the_callers_transaction_or_not_at_all() -> None:
+    def fails() -> None:
+        with transaction.atomic():
+            enqueue(ECHO, Plan())
+            raise ZeroDivisionError
+
+    pytest.raises(ZeroDivisionError, fails)
+    assert not Job.objects.exists()
+    assert transport().length("system") == 0
+
+
+def test_a_second_ledger_in_a_bare_transaction_names_the_way_out() -> None:
+    with pytest.raises(LedgerError, match="ledger"), transaction.atomic():
+        enqueue(ECHO, Plan(), scope="test:1")
+        enqueue(ECHO, Plan(), scope="test:2")
+    with ledger(lanes=["lane:a"]):
+        enqueue(ECHO, Plan(), scope="test:1", ordering_key="lane:a")
+        enqueue(ECHO, Plan(), scope="test:2", ordering_key="lane:a")
+    with pytest.raises(LedgerError, match="lane:b"), ledger(lanes=["lane:a"]):
+        enqueue(ECHO, Plan(), ordering_key="lane:b")
+    assert Lane.objects.get(key="lane:a").next_place == 3
+
+
+def test_a_wrong_payload_is_refused_with_its_path() -> None:
+    with pytest.raises(Invalid) as caught:
+        enqueue(ECHO, {"seconds": "soon"})
+    assert set(caught.value.extra["fields"]) == {"seconds"}
+    with pytest.raises(Invalid, match="NUL"):
+        enqueue(ECHO, Plan(text="a\0b"))
+    with pytest.raises(Invalid, match="larger"):
+        enqueue(ECHO, Plan(text="x" * 100_000))
+
+
+def test_a_delayed_job_takes_its_place_when_it_is_due() -> None:
+    late = enqueue(ECHO, Plan(text="late"), delay=timedelta(hours=1), ordering_key="lane:a")
+    enqueue(ECHO, Plan(text="soon"), ordering_key="lane:a")
+    assert (late.status, late.place) == (Status.SCHEDULED, None)
+    run_next()
+    run_until_idle()
+    assert kinds.ran == ["soon", "late"]
+
+
+def test_a_job_not_started_in_time_expires_and_lets_the_next_go() -> None:
+    first = enqueue(ECHO, Plan(), expires_in=timedelta(hours=1), ordering_key="lane:a", scope="test:1")
+    second = enqueue(ECHO, Plan(), ordering_key="lane:a")
+    Job.objects.filter(pk=first.pk).update(expires_at=first.created_at - timedelta(hours=2))
+    run_expiry()
+    first.refresh_from_db()
+    second.refresh_from_db()
+    assert (first.status, second.status) == (Status.EXPIRED, Status.QUEUED)
+    assert told(first) == ["request.queued", "request.failed"]
+
+
+@pytest.mark.parametrize(
+    ("do", "says"),
+    [("twice", "used twice"), ("write", "outside ctx.commit"), ("emit", "ctx.emit"), ("result", "not what")],
+)
+def test_a_handler_that_breaks_a_rule_is_told_so(do: str, says: str) -> None:
+    job = enqueue(MISUSE, Plan(do=do))
+    run_until_idle()
+    job.refresh_from_db()
+    assert job.error["code"] == "handler_misuse"
+    assert says in job.error["detail"]
+    assert not Scope.objects.filter(key="written outside commit").exists()
+
+
+@pytest.mark.parametrize(("do", "code"), [("large", "result_too_large"), ("nul", "unstorable_result")])
+def test_a_result_that_cannot_be_stored_is_a_clear_error(do: str, code: str) -> None:
+    job = enqueue(MISUSE, Plan(do=do))
+    run_until_idle()
+    job.refresh_from_db()
+    assert job.error["code"] == code
+
+
+def test_io_is_given_one_key_for_all_attempts_and_ends_at_the_timeout(config: object) -> None:
+    job = enqueue(IO, Plan(seconds=0.0))
+    run_until_idle()
+    job.refresh_from_db()
+    assert job.result == "answered"
+    assert kinds.ran == [f"{job.public_id}:1:call"]
