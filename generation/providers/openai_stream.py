@@ -1,0 +1,99 @@
+"""An answer while it is streamed, chunk by chunk, by a server that may leave out any part of a chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from openai import APIConnectionError, APITimeoutError
+from pydantic import ValidationError
+
+from generation.answers import read_answer
+from generation.drafts import Draft, Usage, write_draft
+from generation.errors import GenerationError
+from generation.prompts import Prompt
+from generation.providers.openai_errors import SAID_CHARACTERS, meaning
+from jobs.changes import UNCLEAN
+from jobs.errors import HandlerError, PermanentError
+
+WORD_CHARACTERS = 100
+
+
+class StreamedAnswer:
+    """What has come so far. ``finish`` is empty until the server says why the answer ends."""
+
+    def __init__(self, on_text: Callable[[str], None] | None) -> None:
+        self.finish = ""
+        self._on_text = on_text
+        self._pieces: list[str] = []
+        self._characters = 0
+        self._refusal = ""
+        self._model = ""
+        self._usage: Usage | None = None
+
+    def take(self, chunk: Any) -> None:
+        """One chunk. ``too_long`` past LLM_CHARACTERS."""
+        self._model = _word(chunk, "model") or self._model
+        self._usage = _usage(chunk) or self._usage
+        choices = getattr(chunk, "choices", None)
+        for choice in choices if isinstance(choices, list) else ():
+            if not getattr(choice, "index", 0):
+                self._choose(choice)
+
+    def _choose(self, choice: Any) -> None:
+        delta = getattr(choice, "delta", None)
+        self._say(_text(delta, "content"))
+        self._refusal = (self._refusal + _text(delta, "refusal"))[:SAID_CHARACTERS]
+        self.finish = _word(choice, "finish_reason") or self.finish
+
+    def _say(self, text: str) -> None:
+        self._characters += len(text)
+        if self._characters > settings.CONFIG.llm_characters:
+            raise GenerationError("too_long", f"The answer is over {settings.CONFIG.llm_characters} characters.")
+        self._pieces.append(text)
+        if text and self._on_text:
+            self._on_text(text)
+
+    def failure(self, error: Exception) -> HandlerError:
+        """What ``error`` means for an answer that was still to end."""
+        hung_up = isinstance(error, APIConnectionError) and not isinstance(error, APITimeoutError)
+        return self._cut_off() if hung_up and self._characters else meaning(error)
+
+    def draft(self, prompt: Prompt) -> Draft:
+        """The whole answer. ``refused``, ``cut_off``, ``empty_answer`` or ``too_long`` if it is none."""
+        if self._refusal or self.finish == "content_filter":
+            reason = UNCLEAN.sub("", self._refusal) or "filtered by its provider"
+            raise PermanentError("refused", f"The model will not answer this: {reason}")
+        if self._characters and self.finish in ("", "length"):
+            raise self._cut_off()
+        told = read_answer("".join(self._pieces))
+        return write_draft(
+            text=told.text,
+            proposed=told.proposed,
+            state=prompt.state,
+            model=self._model or settings.CONFIG.llm_model,
+            notes=told.notes,
+            finish=self.finish,
+            usage=self._usage,
+        )
+
+    def _cut_off(self) -> GenerationError:
+        return GenerationError("cut_off", f"The answer ended in the middle, after {self._characters} characters.")
+
+
+def _text(part: Any, name: str) -> str:
+    value = getattr(part, name, None)
+    return value if isinstance(value, str) else ""
+
+
+def _word(part: Any, name: str) -> str:
+    return UNCLEAN.sub("", _text(part, name))[:WORD_CHARACTERS]
+
+
+def _usage(chunk: Any) -> Usage | None:
+    counts = getattr(chunk, "usage", None)
+    try:
+        return Usage.model_validate(counts, from_attributes=True)
+    except ValidationError:
+        return None
