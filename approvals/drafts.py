@@ -1,0 +1,63 @@
+"""What a version proposes, and how an edit differs from it. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from jobs.changes import Change
+
+PIECE = re.compile(r"\s+|\w+|[^\w\s]")
+
+Run = tuple[Literal["=", "-", "+"], str]
+"""A stretch of text that was kept, taken out or put in."""
+
+
+class Candidate(BaseModel):
+    """One proposal: the text, the changes to the state, and what the reader should know about them."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    text: str = ""
+    changes: list[Change] = []
+    notes: list[str] = []
+    model: str = ""
+
+
+def with_claims(changes: Sequence[Change], draft: Candidate) -> list[Change]:
+    """The edited changes, each with the ``was`` that its author saw: the draft's, at the same path."""
+    seen = {change.path: change.was for change in draft.changes if change.claims}
+    return [
+        change if change.claims or change.path not in seen else change.model_copy(update={"was": seen[change.path]})
+        for change in changes
+    ]
+
+
+def difference(draft: Candidate, text: str, changes: Sequence[Change]) -> dict[str, Any]:
+    """``{"text": [run, …], "changes": {"out": […], "in": […]}}``: what an edit did to the draft."""
+    return {
+        "text": list(word_runs(draft.text, text)),
+        "changes": {"out": _missing(draft.changes, changes), "in": _missing(changes, draft.changes)},
+    }
+
+
+def word_runs(before: str, after: str) -> Iterator[Run]:
+    """How one text becomes the other, word by word."""
+    old, new = PIECE.findall(before), PIECE.findall(after)
+    for tag, i, j, k, n in SequenceMatcher(a=old, b=new).get_opcodes():
+        if tag == "equal":
+            yield "=", "".join(old[i:j])
+            continue
+        if i < j:
+            yield "-", "".join(old[i:j])
+        if k < n:
+            yield "+", "".join(new[k:n])
+
+
+def _missing(these: Sequence[Change], those: Sequence[Change]) -> list[dict[str, Any]]:
+    there = {change.model_dump_json() for change in those}
+    return [change.model_dump(mode="json") for change in these if change.model_dump_json() not in there]
