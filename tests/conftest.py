@@ -5,12 +5,14 @@ settings. The durations below make real processes quick; tests override single o
 """
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 from pytest_django import Settings
 from redis import Redis
 
@@ -38,7 +40,7 @@ _redis = servers.Redis(Path(_directory.name))
 _database = servers.database(os.environ.get("TEST_DATABASE", "sqlite"), Path(_directory.name))
 
 os.environ |= {
-    "DJANGO_SETTINGS_MODULE": "queueproject.settings",
+    "DJANGO_SETTINGS_MODULE": "tests.settings",
     "DEBUG": "1",
     "REDIS_URL": _redis.url,
     "DATABASE_URL": _database.url,
@@ -88,3 +90,43 @@ def stack(transactional_db: None, tmp_path: Path) -> Iterator[Stack]:
     processes = Stack(tmp_path)
     yield processes
     processes.stop_all()
+    processes.print_logs()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium, without a window."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def new_page(
+    chromium: Browser, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Page]]:
+    """``new_page(**options)`` opens a page in a fresh context, which is another person's browser.
+
+    A page's uncaught error or a violation of the content security policy fails the test.
+    """
+    # Playwright's event loop runs in this thread; the ORM would take it for the code's own.
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    complaints: list[str] = []
+    contexts: list[BrowserContext] = []
+
+    def complain(message: ConsoleMessage) -> None:
+        if message.type == "error" and "Content Security Policy" in message.text:
+            complaints.append(message.text)
+
+    def open_page(**options: Any) -> Page:
+        contexts.append(chromium.new_context(base_url=stack.base_url, **options))
+        page = contexts[-1].new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", complain)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not complaints

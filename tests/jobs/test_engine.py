@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import DataError, connection, transaction
 
 from jobs.errors import Conflict, Invalid
 from jobs.events.ledger import LedgerError, ledger
@@ -184,8 +185,17 @@ def test_one_bad_end_does_not_fail_its_neighbours() -> None:
     def end(job: Job, result: object) -> Ended:
         return Ended(job_id=job.pk, token=1, lane_id=None, parent_id=None, result=result)
 
-    too_long = Ended(job_id=bad.pk, token=1, lane_id=None, parent_id=None, error={"code": "x", "detail": "\ud800"})
-    assert settle([end(good, "fine"), too_long if False else end(bad, "fine")]) == {good.pk, bad.pk}
+    def refuse(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
+        if "poison" in str(params):
+            raise DataError("refused")
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(refuse):
+        assert settle([end(good, "fine"), end(bad, "poison")]) == {good.pk, bad.pk}
+    good.refresh_from_db()
+    bad.refresh_from_db()
+    assert (good.status, good.result) == (Status.COMPLETED, "fine")
+    assert (bad.status, bad.error["code"]) == (Status.DEAD, "unstorable_result")
 
 
 def test_the_same_key_gives_the_same_job_and_another_body_a_conflict() -> None:
@@ -206,15 +216,20 @@ def test_a_job_is_enqueued_with_the_callers_transaction_or_not_at_all() -> None:
             enqueue(ECHO, Plan())
             raise ZeroDivisionError
 
-    pytest.raises(ZeroDivisionError, fails)
+    with pytest.raises(ZeroDivisionError):
+        fails()
     assert not Job.objects.exists()
     assert transport().length("system") == 0
 
 
 def test_a_second_ledger_in_a_bare_transaction_names_the_way_out() -> None:
-    with pytest.raises(LedgerError, match="ledger"), transaction.atomic():
-        enqueue(ECHO, Plan(), scope="test:1")
-        enqueue(ECHO, Plan(), scope="test:2")
+    def twice() -> None:
+        with transaction.atomic():
+            enqueue(ECHO, Plan(), scope="test:1")
+            enqueue(ECHO, Plan(), scope="test:2")
+
+    with pytest.raises(LedgerError, match="ledger"):
+        twice()
     with ledger(lanes=["lane:a"]):
         enqueue(ECHO, Plan(), scope="test:1", ordering_key="lane:a")
         enqueue(ECHO, Plan(), scope="test:2", ordering_key="lane:a")

@@ -12,5 +12,7 @@ from jobs.scheduler.loop import Scheduler
 class Command(BaseCommand):
     help = "Run the services that keep the queue moving. Start as many as you like: one leads, the others stand by."
 
+    requires_system_checks = ()
+
     def handle(self, *args: Any, **options: Any) -> None:
         Scheduler().run()

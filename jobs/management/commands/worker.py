@@ -15,6 +15,8 @@ from jobs.worker.process import Worker
 class Command(BaseCommand):
     help = "Run jobs of the given queues. First SIGTERM: finish what runs, within SHUTDOWN_SECONDS; second: stop now."
 
+    requires_system_checks = ()  # they would load the URLconf, which a worker never needs
+
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--queues", default=",".join(settings.QUEUES), help="comma-separated; default: all")
         parser.add_argument("--concurrency", type=int, default=settings.CONFIG.worker_concurrency, help="slots")

@@ -1,0 +1,79 @@
+"""The record, to look into. Nothing is decided or changed by editing a row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from jobs.models import Job, JobEvent, JobLog, JobStep, Worker
+
+
+class ReadOnly:
+    """No adding, changing or deleting, whatever rights a user has."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class _Timeline(ReadOnly, admin.TabularInline[Any, Job]):
+    extra = 0
+    ordering = ("id",)
+    show_change_link = False
+
+
+class EventInline(_Timeline):
+    model = JobEvent
+    fields = ("at", "seq", "event", "status", "token", "data", "private")
+    verbose_name_plural = "timeline"
+
+
+class StepInline(_Timeline):
+    model = JobStep
+    fields = ("at", "name", "kind", "attempt", "result", "error")
+
+
+class LogInline(_Timeline):
+    model = JobLog
+    fields = ("at", "attempt", "text")
+
+
+@admin.register(Job)
+class JobAdmin(ReadOnly, admin.ModelAdmin[Job]):
+    """Jobs with their events and steps."""
+
+    list_display = ("public_id", "type", "queue", "badge", "owner", "scope", "place", "attempt", "created_at")
+    list_filter = ("status", "outcome", "queue", "type", "created_at")
+    list_select_related = ("owner", "scope")
+    search_fields = ("=public_id", "owner__username", "payload", "scope__key")
+    search_help_text = "request id, user name, words of the payload, or game:<id>"
+    show_full_result_count = False
+    ordering = ("-id",)
+    inlines = (EventInline, StepInline, LogInline)
+
+    @admin.display(description="status", ordering="status")
+    def badge(self, job: Job) -> SafeString:
+        return format_html('<span class="badge" data-status="{}">{}</span>', job.request_status, job.status)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
+        return super().get_queryset(request).defer("payload", "result")
+
+
+@admin.register(Worker)
+class WorkerAdmin(ReadOnly, admin.ModelAdmin[Worker]):
+    """Worker processes, those that are gone included."""
+
+    list_display = ("name", "slots", "started_at", "beat_at", "lease_until", "ended_at")
+    ordering = ("-id",)
+
+
