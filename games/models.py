@@ -68,7 +68,8 @@ class GameQuerySet(models.QuerySet["Game"]):
     def with_cursor(self) -> GameQuerySet:
         """With ``cursor``: the number of the last event these rows know of, read in their own statement."""
         head = Scope.objects.filter(key=models.OuterRef("scope_key")).values("head")
-        return self.annotate(cursor=Coalesce(models.Subquery(head), 0))
+        cursor = {"cursor": Coalesce(models.Subquery(head), 0)}
+        return self.annotate(**cursor)
 
 
 class Game(models.Model):
@@ -97,6 +98,8 @@ class Game(models.Model):
         help_text="How long, in seconds, a decision can be taken back.",
     )
     created_at = models.DateTimeField(db_default=Now())
+
+    cursor: int  # by ``with_cursor`` only
 
     objects = GameQuerySet.as_manager()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import QuerySet
 
@@ -41,11 +41,11 @@ class GameScope:
         """Whether the user is a DM there."""
         return Game.objects.decidable_by(user).filter(scope_key=key).exists()
 
-    def visible(self, user: Viewer) -> QuerySet[Game, dict[str, str]]:
+    def visible(self, user: Viewer) -> QuerySet[Game, Any]:
         """The keys of the user's games, as a subquery."""
         return Game.objects.visible_to(user).order_by().values("scope_key")
 
-    def decidable(self, user: Viewer) -> QuerySet[Game, dict[str, str]]:
+    def decidable(self, user: Viewer) -> QuerySet[Game, Any]:
         """The keys of the games in which the user is a DM, as a subquery."""
         return Game.objects.decidable_by(user).order_by().values("scope_key")
 

@@ -1,0 +1,41 @@
+"""Questions about games: which one, who may see it, what has been told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from games.models import Game, Membership, Turn
+from games.operations import NO_GAME
+from jobs.errors import NotFound
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+
+    Viewer = AbstractBaseUser | AnonymousUser
+
+
+def get_game(user: Viewer, game_id: UUID) -> Game:
+    """The game with its ``cursor``; ``NotFound`` also for one this user may not see.
+
+    Read it before what else a page shows: events after the cursor may then tell of what is already there, but
+    none that is missing lies before it.
+    """
+    game = Game.objects.visible_to(user).with_cursor().filter(pk=game_id).first()
+    if game is None:
+        raise NotFound(NO_GAME)
+    return game
+
+
+def memberships(user: Viewer) -> QuerySet[Membership, Any]:
+    """The user's part in each of their games, with the game, by its name."""
+    return Membership.objects.of(user).select_related("game").order_by("game__name", "game")
+
+
+def turns_after(game: Game, number: int, *, limit: int) -> tuple[list[Turn], int | None]:
+    """The next turns in order, and the number to go on after if there are more."""
+    found = list(game.turns.filter(number__gt=number).select_related("actor").order_by("number")[: limit + 1])
+    page = found[:limit]
+    return page, page[-1].number if len(found) > limit else None
