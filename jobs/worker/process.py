@@ -36,7 +36,7 @@ from jobs.transport import Breaker, Ticket, connect, parse, queue_key
 from jobs.worker.completer import Completer
 from jobs.worker.pulse import Pulse
 from jobs.worker.rq import RegisteredWorker
-from jobs.worker.slots import Slots
+from jobs.worker.slots import Claim, Slots
 
 logger = logging.getLogger(__name__)
 
@@ -95,12 +95,11 @@ class Worker(RegisteredWorker):
         logger.info("worker %s stops; %s jobs still run", self.name, len(self.slots.claims()))
         while self.slots.claims() and time.monotonic() < self._deadline:
             time.sleep(0.02)
+        unfinished = self.slots.claims()
         for context in self.slots.contexts():
             self.slots.lose(context)
-        unfinished = self.slots.claims()
-        with contextlib.suppress(Error):
-            handed_back = leases.hand_back(unfinished) if unfinished else []
-            logger.info("worker %s handed back %s jobs", self.name, len(handed_back))
+        if unfinished:
+            self._hand_back(unfinished)
         self.pulse.stop()
         self.completer.close(settings.CONFIG.poll_seconds)
         with contextlib.suppress(Error):
@@ -108,6 +107,12 @@ class Worker(RegisteredWorker):
         with contextlib.suppress(RedisError):
             self.register_death()  # type: ignore[no-untyped-call]
         return not unfinished
+
+    def _hand_back(self, claims: list[Claim]) -> None:
+        try:
+            logger.info("worker %s handed back %s jobs", self.name, len(leases.hand_back(claims)))
+        except Error:
+            logger.exception("the database is away; %s jobs go on when their lease has run out", len(claims))
 
     # -- work ----------------------------------------------------------------------------------------------------
 
