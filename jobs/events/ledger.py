@@ -14,6 +14,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from jobs.events.vocabulary import NUMBERED
 from jobs.models import Job, JobEvent, Lane, Scope
 from jobs.states import RequestStatus
 from jobs.transport import Push, transport
@@ -52,7 +53,12 @@ class Ledger:
         private: dict[str, Any] | None = None,
         status: RequestStatus | None = None,
     ) -> None:
-        """A numbered event of the root's scope; jobs without a scope have no stream, and it is left out."""
+        """A numbered event of the root's scope; jobs without a scope have no stream, and it is left out.
+
+        ``LookupError`` for an event that the vocabulary does not have.
+        """
+        if event not in NUMBERED:
+            raise LookupError(f"no such event: {event!r}; jobs/events/vocabulary.py has them all")
         if root.scope_id is None:
             return
         self.events.append(

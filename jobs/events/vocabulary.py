@@ -1,0 +1,36 @@
+"""Every event there is, and what it tells. Numbered ones are a scope's stream; ``job.*`` are a job's own timeline."""
+
+from __future__ import annotations
+
+NUMBERED: dict[str, str] = {
+    "request.queued": "Someone asked for something: `kind`, and `position` in its lane (0 = next).",
+    "request.processing": "A worker began with it.",
+    "llm.processing": "A language model is drafting for it.",
+    "approval.required": "A person is asked to decide: `approval_id`, `version`, `due_at`; deciders see the draft.",
+    "approval.versioned": "Another version of the draft stands to be decided, and `reason` says why.",
+    "approval.decided": "A person decided: `decision`; deciders see who, the reason and the difference to the draft.",
+    "approval.undone": "The decision was taken back within the undo window.",
+    "approval.expired": "Nobody decided in time: `decision` is the default that was taken instead.",
+    "approval.withdrawn": "The request ended before anyone decided.",
+    "game.state_updated": "The game moved on: `turn`, and `changes` of the state.",
+    "request.completed": "It is done: `result`.",
+    "request.rejected": "A person, or the default, said no: `result` holds the reason.",
+    "request.failed": "It could not be done: `error` with `code` and `detail`.",
+    "request.cancelled": "It was called off.",
+}
+
+TIMELINE: dict[str, str] = {
+    "job.scheduled": "Enqueued, not to run before its time.",
+    "job.pending": "Enqueued or due, behind the head of its lane.",
+    "job.queued": "May run.",
+    "job.started": "A worker claimed it: `attempt`.",
+    "job.waiting": "Suspended until its `step` is answered: a child job or a decision.",
+    "job.resumed": "Its `step` was answered; it may run on.",
+    "job.retried": "The attempt failed (`code`, `detail`, `traceback`); the next comes `after_seconds`.",
+    "job.rescued": "Taken back from a `worker` whose lease ran out.",
+    "job.released": "Handed back by a worker that was shutting down.",
+    "job.completed": "Ended with a result.",
+    "job.dead": "Ended without one: no attempts left, or none would help.",
+    "job.cancelled": "Called off.",
+    "job.expired": "Not started in time.",
+}
