@@ -1,0 +1,205 @@
+"""A game's socket: a member acts, and sees the game's events, each once and in order. See docs/protocol.md."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import InterfaceError, OperationalError
+
+from accounts.models import Scope
+from accounts.sockets import Receive, Send
+from accounts.threads import in_thread
+from games import operations
+from games.frames import FRAMES, Action, Frame, Hello, Ping, Seen
+from games.models import Game, Role
+from games.rules import RIGHTS
+from jobs import queries
+from jobs.errors import Conflict, Forbidden, Invalid, QueueError, Unavailable
+from jobs.streams import Stream, hub, scope_id
+from jobs.streams.sockets import FORBIDDEN, NOT_FOUND, TOO_SLOW, Closing, Socket
+
+logger = logging.getLogger(__name__)
+
+AWAY = "the database can't be reached; send this again soon"
+OURS = "something went wrong on our side; it was logged"
+
+
+@dataclass(frozen=True)
+class Seat:
+    """A member's place in a game, as far as the caller's token lets it be used."""
+
+    user: User
+    game: Game
+    role: Role
+    granted: frozenset[str]
+
+    @property
+    def decides(self) -> bool:
+        """Whether drafts and other private data are for these eyes."""
+        return "decide" in RIGHTS[self.role] and Scope.DECIDE in self.granted
+
+    def act(self, action: Action) -> dict[str, Any]:
+        """Carry out the action; what the client is told of the request."""
+        if Scope.PLAY not in self.granted:
+            raise Forbidden(f"the token lacks the scope {Scope.PLAY.value!r}")
+        job = operations.act(
+            user=self.user,
+            game=self.game,
+            text=action.text,
+            changes=action.changes,
+            idempotency_key=action.id,
+        )
+        status, position = job.request_status.value, queries.position(job)
+        return {"request_id": str(job.public_id), "status": status, "position": position}
+
+
+def take_seat(user: User, granted: frozenset[str], game_id: UUID) -> Seat | None:
+    """The user's seat; ``None`` for strangers and where there is no game."""
+    game = Game.objects.filter(pk=game_id).first()
+    role = game.role_of(user) if game else None
+    return Seat(user, game, role, granted) if game and role else None
+
+
+async def game_socket(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """``/ws/games/<id>/``, behind ``accounts.sockets``."""
+    socket: Socket[Frame] = Socket(receive, send, FRAMES)
+    await socket.serve(_play(socket, scope))
+
+
+async def _play(socket: Socket[Frame], scope: dict[str, Any]) -> None:
+    find_seat = partial(take_seat, scope["user"], scope["token_scopes"], scope["url_route"]["kwargs"]["game_id"])
+    if Scope.READ not in scope["token_scopes"]:
+        raise Closing(FORBIDDEN, "forbidden", f"the token lacks the scope {Scope.READ.value!r}")
+    seat = await in_thread(find_seat)
+    if seat is None:
+        raise Closing(NOT_FOUND, "not_found", operations.NO_GAME)
+    async with hub().watch(await in_thread(scope_id, seat.game.scope_key)) as stream, asyncio.TaskGroup() as tasks:
+        play = Play(socket, stream, seat)
+        await play.welcome()
+        tasks.create_task(play.obey())
+        tasks.create_task(play.tell())
+        tasks.create_task(play.be_present())
+        tasks.create_task(socket.guard(scope["revalidate"], partial(play.sit_down_again, find_seat)))
+
+
+class Play:
+    """One open socket: who sits there, and how far its client has been told and has seen."""
+
+    def __init__(self, socket: Socket[Frame], stream: Stream, seat: Seat) -> None:
+        self._socket = socket
+        self._stream = stream
+        self._seat = seat
+        self._told: int | None = None
+        self._seen = 0
+        self._moved = asyncio.Event()
+
+    async def welcome(self) -> None:
+        """Say where the game's events stand; the client says hello from where it stands."""
+        game, role = str(self._seat.game.pk), self._seat.role.value
+        await self._socket.send("welcome", head=self._stream.head, game=game, role=role)
+
+    async def obey(self) -> None:
+        """Do what the client's frames ask, one after another."""
+        while True:
+            frame = await self._socket.frame()
+            name = frame.id if isinstance(frame, Action) else None
+            try:
+                await self._follow_frame(frame)
+            except QueueError as error:
+                await self._socket.refuse_frame(error, id=name)
+            except (OperationalError, InterfaceError) as error:
+                logger.warning("a frame failed, the database can't be reached: %s", error)
+                await self._socket.refuse_frame(Unavailable(AWAY), id=name)
+            except Exception:
+                logger.exception("a frame failed")
+                await self._socket.refuse_frame(QueueError(OURS, code="internal"), id=name)
+
+    async def _follow_frame(self, frame: Frame) -> None:
+        match frame:
+            case Hello(cursor=cursor):
+                await self._begin(cursor)
+            case Action():
+                answer = await in_thread(self._seat.act, frame)
+                await self._socket.send("ack", id=frame.id, **answer)
+            case Seen(seq=seq):
+                self._note_seen(seq)
+            case Ping():
+                await self._socket.send("pong")
+
+    async def _begin(self, cursor: int) -> None:
+        if self._told is not None:
+            raise Conflict("hello was said already: open another socket to begin elsewhere", code="hello_twice")
+        if cursor > self._stream.head:
+            await self._stream.refresh()
+        if cursor > self._stream.head:
+            detail = f"the last event is {self._stream.head}: say hello with that or less"
+            raise Invalid(detail, code="cursor_ahead", fields={"cursor": detail})
+        self._told = self._seen = cursor
+        self._moved.set()
+
+    def _note_seen(self, seq: int) -> None:
+        if seq > (self._told or 0):
+            detail = f"you were sent events up to {self._told or 0}"
+            raise Invalid(detail, fields={"seq": detail})
+        self._seen = max(self._seen, seq)
+        self._moved.set()
+
+    async def tell(self) -> None:
+        """Send events from the client's cursor on, never further ahead than it may fall behind."""
+        await self._moved.wait()
+        while True:
+            assert self._told is not None
+            await self._stream.changed(self._told)
+            if not self._room:
+                await self._tell_head_only()
+            for row in await self._stream.after(self._told, self._room):
+                await self._socket.send("event", **row.frame(decider=self._seat.decides))
+                self._told = row.seq
+
+    @property
+    def _room(self) -> int:
+        """How many more events may be sent before the client says what it has seen."""
+        limit: int = settings.CONFIG.socket_unseen_limit
+        return limit - ((self._told or 0) - self._seen)
+
+    async def _tell_head_only(self) -> None:
+        """Until there is room again; of what happens meanwhile only the newest number, at most once a moment."""
+        head = 0
+        try:
+            async with asyncio.timeout(settings.CONFIG.socket_unseen_seconds):
+                while not self._room:
+                    if self._stream.head > head:
+                        head = self._stream.head
+                        await self._socket.send("head", seq=head)
+                    self._moved.clear()
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(settings.CONFIG.follow_seconds):
+                            await self._moved.wait()
+        except TimeoutError:
+            raise Closing(TOO_SLOW, "too_slow", "events were sent that were not answered with 'seen'") from None
+
+    async def be_present(self) -> None:
+        """Write, every ``presence_write_seconds``, that the member is here."""
+        while True:
+            with suppress(OperationalError, InterfaceError):
+                await in_thread(operations.presence, self._seat.user, self._seat.game)
+            await asyncio.sleep(settings.CONFIG.presence_write_seconds)
+
+    async def sit_down_again(self, find_seat: Callable[[], Seat | None]) -> None:
+        """The member's role and rights as they are now."""
+        try:
+            seat = await in_thread(find_seat)
+        except (OperationalError, InterfaceError):
+            return  # Nothing can be read meanwhile; the next check comes soon.
+        if seat is None:
+            raise Closing(FORBIDDEN, "forbidden", "you are no longer a member of this game")
+        self._seat = seat
