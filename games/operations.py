@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.db.models.functions import Now
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from accounts.permissions import may
 from games.jobtypes import DM_ACTION, PLAYER_ACTION, DmAction, PlayerAction
@@ -78,7 +79,7 @@ def _checked(text: str, changes: Sequence[Any] | None, key: str) -> tuple[str, l
         wanted = _CHANGES.validate_python(list(changes or ()))
     except ValidationError as error:
         wanted = []
-        mistakes = {".".join(map(str, ("changes", *wrong["loc"]))): wrong["msg"] for wrong in error.errors()}
+        mistakes = {_path(wrong): wrong["msg"].removeprefix("Value error, ") for wrong in error.errors()}
     if reason := _wrong_text(words, wanted or mistakes):
         mistakes["text"] = reason
     if len(key) > KEY_CHARACTERS or not key.isprintable():
@@ -86,6 +87,10 @@ def _checked(text: str, changes: Sequence[Any] | None, key: str) -> tuple[str, l
     if mistakes:
         raise Invalid("; ".join(f"{path}: {reason}" for path, reason in mistakes.items()), fields=mistakes)
     return words.strip(), wanted
+
+
+def _path(mistake: ErrorDetails) -> str:
+    return ".".join(map(str, ("changes", *mistake["loc"])))
 
 
 def _wrong_text(words: str, has_changes: object) -> str:

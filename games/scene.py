@@ -23,7 +23,7 @@ def build_scene(action: PlayerAction, reasons: list[str], draft: int) -> Prompt:
     game = Game.objects.filter(pk=action.game_id).first()
     if game is None:
         raise PermanentError("game_gone", "the game no longer exists")
-    feedback = "\n".join(reasons)[-FEEDBACK_CHARACTERS:]
+    feedback = "\n".join(filter(None, reasons))[-FEEDBACK_CHARACTERS:]
     prompt = Prompt(
         scene="",
         state=game.state,
