@@ -1,6 +1,7 @@
 """API tokens: issue, authenticate, revoke. The raw token is shown once and never stored."""
 
 import hashlib
+import re
 import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -15,6 +16,7 @@ from accounts import audit
 from accounts.models import PREFIX_CHARACTERS, ApiToken, Scope
 
 MARK = "qp"
+SHAPE = re.compile(rf"{MARK}_(?P<prefix>[0-9a-f]{{{PREFIX_CHARACTERS}}})_(?P<secret>[A-Za-z0-9_-]{{43}})")
 
 audit.register_action("token.issued")
 audit.register_action("token.revoked")
@@ -47,12 +49,11 @@ def issue(
 
 def authenticate(raw: str) -> ApiToken | None:
     """The token, if it is one of ours, neither expired nor revoked, and its user is active."""
-    mark, _, rest = raw.partition("_")
-    prefix, _, secret = rest.partition("_")
-    if mark != MARK or not raw.isascii() or not 0 < len(prefix) <= PREFIX_CHARACTERS:
+    shape = SHAPE.fullmatch(raw)
+    if shape is None:
         return None
-    token = _usable().filter(prefix=prefix).select_related("user").first()
-    if token is None or not secrets.compare_digest(token.digest, _digest(secret)):
+    token = _usable().filter(prefix=shape["prefix"]).select_related("user").first()
+    if token is None or not secrets.compare_digest(token.digest, _digest(shape["secret"])):
         return None
     _note_use(token)
     return token

@@ -87,7 +87,7 @@ def _http_error(request: HttpRequest, exc: HttpError) -> HttpResponse:
     """Also what the parser refused: ninja raises its errors as this, with the parser's own as the cause."""
     cause = exc.__cause__
     if isinstance(cause, UnusableText):
-        return _mistakes({cause.path: UNUSABLE})
+        return _mistakes({cause.path or "body": UNUSABLE})
     if cause is not None:
         return _error(400, f"the body is not JSON: {cause}", code="malformed_json")
     response = _error(exc.status_code, str(exc))

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
-from pytest_django import Settings
+from pytest_django import DjangoDbBlocker, Settings
 from redis import Redis
 
 from tests import servers
@@ -48,6 +48,7 @@ os.environ |= {
 }
 
 from django.conf import settings as django_settings  # noqa: E402
+from django.db import connection  # noqa: E402
 
 assert django_settings.configured or django_settings.DATABASES
 
@@ -130,3 +131,18 @@ def new_page(
     for context in contexts:
         context.close()
     assert not complaints
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Pytest-django's, and at the end PostgreSQL drops connections that are left.
+
+    Channels' test communicators keep those of other threads open, and a database in use can't be removed.
+    """
+    yield
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit, urlunsplit
@@ -16,6 +17,7 @@ from queueproject.stack.orphans import die_with_parent, kill_group
 from tests.waiting import wait_until
 
 START_SECONDS = 30.0
+LOG_CHARACTERS = 4000
 
 
 class Stack:
@@ -67,6 +69,11 @@ class Stack:
     def log(self, name: str) -> str:
         """Everything it and its predecessors of this name have printed."""
         return self._log_file(name).read_text(errors="replace")
+
+    def print_logs(self) -> None:
+        """For pytest to show when the test failed."""
+        for file in sorted(self._directory.glob("*.log")):
+            sys.stdout.write(f"--- {file.name}\n{file.read_text(errors='replace')[-LOG_CHARACTERS:]}\n")
 
     def stop_all(self) -> None:
         for process in self._processes.values():

@@ -1,0 +1,48 @@
+# Everything a developer types. `make run` and `make test` need nothing but Python 3.11, make and a network.
+
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+PIP := $(BIN)/pip install -qq --disable-pip-version-check --no-input
+SLOW := integration or browser or chaos
+
+.PHONY: run test check lint bench chaos venv browser
+
+run: .venv/installed  ## Start all of it on this machine.
+	@exec $(BIN)/python -m queueproject.stack
+
+test: lint browser  ## Everything that must hold, on SQLite and on PostgreSQL.
+	@TEST_DATABASE=sqlite $(BIN)/python -m pytest -q
+	@TEST_DATABASE=postgres $(BIN)/python -m pytest -q
+
+check: lint  ## The quick part.
+	@$(BIN)/python -m pytest -q -m "not ($(SLOW))"
+
+lint: .venv/installed-dev
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@DEBUG=1 $(BIN)/mypy --no-error-summary
+	@DEBUG=1 $(BIN)/lint-imports --no-logo > var/lint-imports.log || { cat var/lint-imports.log; exit 1; }
+	@DEBUG=1 $(BIN)/python manage.py makemigrations --check --dry-run -v 1 > var/migrations.log || { cat var/migrations.log; exit 1; }
+
+bench: .venv/installed-dev  ## Measure; prints a table and writes var/bench.json.
+	@$(BIN)/python -m bench
+
+chaos: .venv/installed-dev  ## Kill, stop and flush while work goes on.
+	@$(BIN)/python -m pytest -q -m chaos
+
+venv: .venv/installed-dev  ## Make the virtual environment, with the tests' needs.
+
+.venv/installed: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info[:2] == (3, 11) else "Python 3.11 is needed: set PYTHON=…")'
+	@echo "Making .venv; this takes a minute the first time."
+	@$(PYTHON) -m venv .venv
+	@$(PIP) -r requirements.txt
+	@mkdir -p var && touch $@
+
+.venv/installed-dev: requirements-dev.txt .venv/installed
+	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+browser:
+	@command -v chromium > /dev/null || .ci/chromium
