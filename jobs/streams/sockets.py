@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Generic, Never, TypeVar
 
 from django.conf import settings
-from django.db import Error as DatabaseError
+from django.db import InterfaceError, OperationalError
 from pydantic import TypeAdapter, ValidationError
 
 from accounts.sockets import UNAUTHORIZED, Message, Receive, Send, refuse
@@ -64,7 +64,7 @@ class Socket(Generic[F]):
             pass
         except* Closing as group:
             await self._close(group.exceptions[0])
-        except* DatabaseError as group:
+        except* (OperationalError, InterfaceError) as group:
             logger.warning("a socket is closed, the database can't be reached: %s", group.exceptions[0])
             await self._close(Closing(TRY_AGAIN, "unavailable", "the database can't be reached; try again soon"))
 
