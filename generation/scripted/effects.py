@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from pydantic import JsonValue
 
 from generation.scripted.deeds import Deed
-from jobs.changes import State
+from jobs.changes import KEY, MAX_DEPTH, MAX_PATH_CHARACTERS, State
 
 MONEY = {"gold", "coins", "silver", "money", "credits"}
 BAGS = {"inventory", "items", "pack", "bag", "equipment"}
@@ -46,20 +46,24 @@ Rule = Callable[[Deed, list[Leaf], Random], Effect | None]
 def effects(deed: Deed, state: State, actor: str, unwanted: frozenset[str], rng: Random) -> list[Effect]:
     """The deed's effects. Paths with an ``unwanted`` word are left alone, the actor's own come first.
 
-    Something always moves on: a clock of the state, or a count of turns that is begun.
+    Time moves on in any case: a clock of the state, or a count of turns that is begun.
     """
     leaves = [leaf for leaf in _leaves(state) if not unwanted & _words(leaf.path)]
     leaves.sort(key=lambda leaf: actor.casefold() not in leaf.path.casefold().split("."))
     found = [effect for rule in RULES.get(deed.theme, (_set_result,)) if (effect := rule(deed, leaves, rng))]
-    return [*found[:MAX_EFFECTS], _clock(state)]
+    return [*found[:MAX_EFFECTS], *_clock(state)]
 
 
-def _leaves(state: State, path: str = "") -> Iterator[Leaf]:
+def _leaves(state: State, *keys: str) -> Iterator[Leaf]:
+    """The leaves that a change's path can name."""
     for key, value in state.items():
+        path = ".".join((*keys, key))
+        if not KEY.fullmatch(key) or len(keys) >= MAX_DEPTH or len(path) > MAX_PATH_CHARACTERS:
+            continue
         if isinstance(value, dict):
-            yield from _leaves(value, f"{path}{key}.")
+            yield from _leaves(value, *keys, key)
         else:
-            yield Leaf(f"{path}{key}", value)
+            yield Leaf(path, value)
 
 
 def _words(path: str) -> frozenset[str]:
@@ -159,9 +163,11 @@ def _alarm(deed: Deed, leaves: list[Leaf], rng: Random) -> Effect | None:
     return _add(alarm, -1 if quieter else 1, "" if quieter else "That noise will not have gone unheard.")
 
 
-def _clock(state: State) -> Effect:
+def _clock(state: State) -> list[Effect]:
     clock = _number(list(_leaves(state)), CLOCK)
-    return _add(clock, 1, "") if clock else Effect({"path": "turns", "op": "set", "value": 1}, "")
+    if clock:
+        return [_add(clock, 1, "")]
+    return [] if "turns" in state else [Effect({"path": "turns", "op": "set", "value": 1}, "")]
 
 
 RULES: dict[str, tuple[Rule, ...]] = {

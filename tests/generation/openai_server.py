@@ -1,0 +1,204 @@
+"""A server on loopback that speaks OpenAI's streaming chat completions, and misbehaves on demand."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NamedTuple
+
+Behaviour = Callable[["Exchange"], None]
+
+
+class Request(NamedTuple):
+    """What a client sent, and from which connection."""
+
+    path: str
+    headers: Message
+    body: dict[str, Any]
+    connection: tuple[str, int]
+
+
+class OpenAIServer(ThreadingHTTPServer):
+    """Plays its behaviours one request after another, and goes on with the last."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Exchange)
+        self.requests: list[Request] = []
+        self.stopping = threading.Event()
+        self.hung_up = threading.Event()
+        self._behaviours: list[Behaviour] = []
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+    def will(self, *behaviours: Behaviour) -> None:
+        self._behaviours = list(behaviours)
+
+    def next_behaviour(self) -> Behaviour:
+        return self._behaviours.pop(0) if len(self._behaviours) > 1 else self._behaviours[0]
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up is part of the tests."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+        self.hung_up.set()
+
+
+class Exchange(BaseHTTPRequestHandler):
+    """One request, and what a behaviour needs to answer it."""
+
+    server: OpenAIServer
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.requests.append(Request(self.path, self.headers, body, self.client_address))
+        self.server.next_behaviour()(self)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+    def answer(self, status: int, body: bytes, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Type": "application/json", **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def begin(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+
+    def raw(self, data: bytes) -> None:
+        self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def event(self, data: object) -> None:
+        self.raw(f"data: {json.dumps(data)}\n\n".encode())
+
+    def say(self, text: str) -> None:
+        """The text as chunks of a word each."""
+        for word in text.split(" "):
+            self.event(chunk({"content": f"{word} "}))
+
+    def end(self) -> None:
+        """The end of an orderly answer; without it and ``hang_up`` the connection stays open."""
+        self.raw(b"data: [DONE]\n\n")
+        self.wfile.write(b"0\r\n\r\n")
+
+    def hang_up(self) -> None:
+        self.close_connection = True
+
+
+def chunk(delta: dict[str, Any] | None, finish: str | None = None, **fields: Any) -> dict[str, Any]:
+    """A chunk as OpenAI sends it."""
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return {"id": "c1", "object": "chat.completion.chunk", "model": "tiny-1", "choices": [choice], **fields}
+
+
+USAGE = {"prompt_tokens": 21, "completion_tokens": 8, "total_tokens": 29}
+
+
+def says(text: str, *, finish: str | None = "stop", usage: Any = USAGE) -> Behaviour:
+    """An orderly answer."""
+
+    def play(exchange: Exchange) -> None:
+        exchange.begin()
+        exchange.event(chunk({"role": "assistant", "content": None}))
+        exchange.say(text)
+        if finish:
+            exchange.event(chunk({}, finish))
+        if usage:
+            exchange.event({**chunk(None), "choices": [], "usage": usage})
+        exchange.end()
+
+    return play
+
+
+def status(code: int, message: str = "no", *, error_code: str | None = None, **headers: str) -> Behaviour:
+    """An error instead of an answer."""
+    body = json.dumps({"error": {"message": message, "code": error_code}}).encode()
+    return lambda exchange: exchange.answer(code, body, **headers)
+
+
+def answers(body: bytes, **headers: str) -> Behaviour:
+    """Status 200 and something else than a stream."""
+    return lambda exchange: exchange.answer(200, body, **headers)
+
+
+def error_without_end(exchange: Exchange) -> None:
+    """Status 500 with a body of 200 MB, a piece at a time."""
+    exchange.send_response(500)
+    exchange.send_header("Content-Length", "200000000")
+    exchange.end_headers()
+    for _ in range(200):
+        exchange.wfile.write(b"x" * 1_000_000)
+
+
+def streams(*events: object) -> Behaviour:
+    """Exactly these events: JSON, or bytes as they are."""
+
+    def play(exchange: Exchange) -> None:
+        exchange.begin()
+        for event in events:
+            exchange.raw(event) if isinstance(event, bytes) else exchange.event(event)
+        exchange.end()
+
+    return play
+
+
+def breaks_after(text: str, *, finish: str | None = None) -> Behaviour:
+    """Hangs up in the middle, without an end."""
+
+    def play(exchange: Exchange) -> None:
+        exchange.begin()
+        exchange.say(text)
+        if finish:
+            exchange.event(chunk({}, finish))
+        exchange.hang_up()
+
+    return play
+
+
+def never_ends(data: bytes = b": still here\n\n", *, first: str = "", pause_seconds: float = 0.02) -> Behaviour:
+    """Sends ``data`` again and again until the client hangs up."""
+
+    def play(exchange: Exchange) -> None:
+        exchange.begin()
+        if first:
+            exchange.say(first)
+        while not exchange.server.stopping.wait(pause_seconds):
+            exchange.raw(data)
+
+    return play
+
+
+def silent(exchange: Exchange) -> None:
+    """Takes the request and says nothing."""
+    exchange.server.stopping.wait(30)
+    exchange.hang_up()
+
+
+@contextmanager
+def running() -> Iterator[OpenAIServer]:
+    """A server of one's own on a free port."""
+    with OpenAIServer() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.stopping.set()
+            server.shutdown()
+            thread.join()
