@@ -75,5 +75,3 @@ class WorkerAdmin(ReadOnly, admin.ModelAdmin[Worker]):
 
     list_display = ("name", "slots", "started_at", "beat_at", "lease_until", "ended_at")
     ordering = ("-id",)
-
-

@@ -179,11 +179,7 @@ def with_was(changes: Iterable[Change], state: State) -> list[Change]:
 def conflicts(changes: Iterable[Change], state: State) -> list[Conflict]:
     """Where ``state`` is no longer what the authors saw."""
     seen = [(change, value_at(state, change.path)) for change in changes if change.claims]
-    return [
-        {"path": change.path, "was": change.was, "now": now}
-        for change, now in seen
-        if not _same(change.was, now)
-    ]
+    return [{"path": change.path, "was": change.was, "now": now} for change, now in seen if not _same(change.was, now)]
 
 
 def apply(changes: Iterable[Change], state: State) -> State:

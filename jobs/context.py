@@ -53,7 +53,6 @@ class JobContext:
         self.job_id = job.pk
         self.token = job.token
         self.attempt = job.attempt
-        self.request_id = str((job.root or job).public_id)
         self.guard = WriteGuard()
         self.lost = False
         self._job = job
@@ -166,6 +165,11 @@ class JobContext:
         """How far the handler is; only the latest is kept. May be called from ``io`` coroutines as often as wished."""
         if not self.replaying:
             self._runtime.report(self, progress)
+
+    @property
+    def request_id(self) -> str:
+        """The public id of the request that this job works for."""
+        return str((self._job.root or self._job).public_id)
 
     @property
     def replaying(self) -> bool:

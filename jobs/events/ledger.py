@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Q
 
 from jobs.events.vocabulary import NUMBERED
 from jobs.models import Job, JobEvent, Lane, Scope
@@ -78,16 +79,17 @@ class Ledger:
 
     def _lock_lanes(self, lanes: Iterable[str | int]) -> None:
         wanted = set(lanes)
-        keys = sorted(key for key in wanted if isinstance(key, str))
-        ids = [key for key in wanted if isinstance(key, int)]
-        if keys:
-            known = dict(Lane.objects.filter(key__in=keys).values_list("key", "id"))
-            if missing := [Lane(key=key) for key in keys if key not in known]:
-                Lane.objects.bulk_create(missing, ignore_conflicts=True)
-                known = dict(Lane.objects.filter(key__in=keys).values_list("key", "id"))
-            ids += known.values()
-        if ids:
-            self.lanes = {lane.pk: lane for lane in Lane.objects.select_for_update().filter(pk__in=ids).order_by("pk")}
+        if not wanted:
+            return
+        keys = {key for key in wanted if isinstance(key, str)}
+        found = Q(key__in=keys) | Q(pk__in=wanted - keys)
+        self._lock(found)
+        if missing := keys - {lane.key for lane in self.lanes.values()}:
+            Lane.objects.bulk_create([Lane(key=key) for key in sorted(missing)], ignore_conflicts=True)
+            self._lock(found)
+
+    def _lock(self, found: Q) -> None:
+        self.lanes = {lane.pk: lane for lane in Lane.objects.select_for_update().filter(found).order_by("pk")}
 
     def _write_events(self) -> None:
         counts: dict[int, int] = {}

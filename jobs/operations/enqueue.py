@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from django.conf import settings
 from django.db import IntegrityError
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 from pydantic import BaseModel, ValidationError
@@ -149,10 +150,16 @@ def _once(book: Ledger, job: Job, scope: str, ordering_key: str, owner: Owner, k
 
 
 def _earlier(owner: Owner, operation: str, key: str, digest: str) -> Job | None:
-    mine = IdempotencyKey.objects.filter(owner_id=owner.pk, operation=operation, key=key)
-    mine.filter(at__lt=Now() - timedelta(seconds=settings.CONFIG.idempotency_seconds)).delete()
-    used = mine.select_related("job", "job__scope").first()
+    used = (
+        IdempotencyKey.objects.filter(owner_id=owner.pk, operation=operation, key=key)
+        .annotate(fresh=Q(at__gte=Now() - timedelta(seconds=settings.CONFIG.idempotency_seconds)))
+        .select_related("job", "job__scope")
+        .first()
+    )
     if used is None:
+        return None
+    if not used.fresh:
+        used.delete()
         return None
     if used.digest != digest:
         raise Conflict("this idempotency key was used for another request", code="idempotency_mismatch")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +13,7 @@ from django.db import DataError, connection, transaction
 
 from jobs.errors import Conflict, Invalid
 from jobs.events.ledger import LedgerError, ledger
-from jobs.models import Job, JobEvent, JobLog, Lane, Scope
+from jobs.models import IdempotencyKey, Job, JobEvent, JobLog, Lane, Scope
 from jobs.operations import leases
 from jobs.operations.enqueue import enqueue
 from jobs.operations.outcomes import Ended, settle
@@ -33,6 +35,15 @@ def _nothing_ran() -> None:
 def told(job: Job) -> list[str]:
     """The numbered events of the job's scope, in order."""
     return list(JobEvent.objects.filter(scope=job.scope).order_by("seq").values_list("event", flat=True))
+
+
+def error_of(job: Job) -> dict[str, Any]:
+    assert job.error is not None
+    return dict(job.error)
+
+
+def data_of(job: Job, event: str) -> dict[str, Any]:
+    return dict(job.events.get(event=event).data or {})
 
 
 def timeline(job: Job) -> list[str]:
@@ -99,9 +110,9 @@ def test_a_failing_job_is_tried_again_and_then_dead_without_telling_its_inside()
     job.refresh_from_db()
     assert job.status == Status.DEAD
     assert kinds.ran == ["attempt 1", "attempt 2", "attempt 3"]
-    assert job.error == {"code": "internal_error", "detail": job.error["detail"]}
-    assert "secret" not in job.error["detail"]
-    assert "ZeroDivisionError: secret detail" in job.events.get(event="job.dead").data["traceback"]
+    assert job.error == {"code": "internal_error", "detail": error_of(job)["detail"]}
+    assert "secret" not in error_of(job)["detail"]
+    assert "ZeroDivisionError: secret detail" in data_of(job, "job.dead")["traceback"]
     assert told(job)[-1] == "request.failed"
 
 
@@ -117,7 +128,7 @@ def test_retry_later_waits_as_long_as_asked() -> None:
     run_next()
     job.refresh_from_db()
     assert (job.status, job.attempt) == (Status.SCHEDULED, 2)
-    assert job.events.get(event="job.retried").data["after_seconds"] == 30
+    assert data_of(job, "job.retried")["after_seconds"] == 30
 
 
 def test_a_parent_waits_for_its_child_and_goes_on_with_its_result() -> None:
@@ -137,7 +148,7 @@ def test_a_child_that_dies_fails_its_parent_with_its_own_error() -> None:
     job = enqueue(PARENT, Plan(do="fail"))
     run_until_idle()
     job.refresh_from_db()
-    assert (job.status, job.error["code"]) == (Status.DEAD, "internal_error")
+    assert (job.status, error_of(job)["code"]) == (Status.DEAD, "internal_error")
     assert kinds.ran == ["parent", "child", "child", "parent"]
 
 
@@ -195,7 +206,7 @@ def test_one_bad_end_does_not_fail_its_neighbours() -> None:
     good.refresh_from_db()
     bad.refresh_from_db()
     assert (good.status, good.result) == (Status.COMPLETED, "fine")
-    assert (bad.status, bad.error["code"]) == (Status.DEAD, "unstorable_result")
+    assert (bad.status, error_of(bad)["code"]) == (Status.DEAD, "unstorable_result")
 
 
 def test_the_same_key_gives_the_same_job_and_another_body_a_conflict() -> None:
@@ -208,6 +219,35 @@ def test_the_same_key_gives_the_same_job_and_another_body_a_conflict() -> None:
         enqueue(ECHO, Plan(text="b"), owner=user, idempotency_key="k", scope="test:1")
     other = enqueue(ECHO, Plan(text="a"), owner=User.objects.create_user("bob"), idempotency_key="k", scope="test:1")
     assert other.pk != first.pk
+
+
+def test_a_key_is_forgotten_after_its_time() -> None:
+    user = User.objects.create_user("ann")
+    first = enqueue(ECHO, Plan(text="a"), owner=user, idempotency_key="k")
+    IdempotencyKey.objects.update(at=first.created_at - timedelta(days=2))
+    assert enqueue(ECHO, Plan(text="b"), owner=user, idempotency_key="k").pk != first.pk
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_many_callers_with_one_key_at_once_make_one_job(same: bool) -> None:
+    user = User.objects.create_user("ann")
+    start = threading.Barrier(16)
+
+    def ask(number: int) -> int | str:
+        try:
+            start.wait()
+            return enqueue(ECHO, Plan(text="a" if same else str(number)), owner=user, idempotency_key="k").pk
+        except Conflict as conflict:
+            return conflict.code
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(ask, range(16)))
+    assert Job.objects.count() == 1
+    first = Job.objects.get().pk
+    assert set(answers) == ({first} if same else {first, "idempotency_mismatch"})
+    assert answers.count(first) == (16 if same else 1)
 
 
 def test_a_job_is_enqueued_with_the_callers_transaction_or_not_at_all() -> None:
@@ -276,8 +316,8 @@ def test_a_handler_that_breaks_a_rule_is_told_so(do: str, says: str) -> None:
     job = enqueue(MISUSE, Plan(do=do))
     run_until_idle()
     job.refresh_from_db()
-    assert job.error["code"] == "handler_misuse"
-    assert says in job.error["detail"]
+    assert error_of(job)["code"] == "handler_misuse"
+    assert says in error_of(job)["detail"]
     assert not Scope.objects.filter(key="written outside commit").exists()
 
 
@@ -286,7 +326,7 @@ def test_a_result_that_cannot_be_stored_is_a_clear_error(do: str, code: str) -> 
     job = enqueue(MISUSE, Plan(do=do))
     run_until_idle()
     job.refresh_from_db()
-    assert job.error["code"] == code
+    assert error_of(job)["code"] == code
 
 
 def test_io_is_given_one_key_for_all_attempts_and_ends_at_the_timeout(config: object) -> None:
