@@ -11,7 +11,10 @@ from pydantic import BaseModel, ConfigDict
 
 from jobs.changes import Change
 
-PIECE = re.compile(r"\s+|\w+|[^\w\s]")
+PIECES = (re.compile(r"\s+|\w+|[^\w\s]"), re.compile(r"[^.!?\n]*[.!?\n]+|[^.!?\n]+"), re.compile(r".+", re.DOTALL))
+"""Words; for long texts sentences; else the whole."""
+MOST_PIECES = 3000
+"""More are not compared one by one: the time grows with their square."""
 
 Run = tuple[Literal["=", "-", "+"], str]
 """A stretch of text that was kept, taken out or put in."""
@@ -46,8 +49,8 @@ def difference(draft: Candidate, text: str, changes: Sequence[Change]) -> dict[s
 
 
 def word_runs(before: str, after: str) -> Iterator[Run]:
-    """How one text becomes the other, word by word."""
-    old, new = PIECE.findall(before), PIECE.findall(after)
+    """How one text becomes the other: word by word, or in larger pieces where it is long."""
+    old, new = _pieces(before, after)
     for tag, i, j, k, n in SequenceMatcher(a=old, b=new).get_opcodes():
         if tag == "equal":
             yield "=", "".join(old[i:j])
@@ -56,6 +59,11 @@ def word_runs(before: str, after: str) -> Iterator[Run]:
             yield "-", "".join(old[i:j])
         if k < n:
             yield "+", "".join(new[k:n])
+
+
+def _pieces(before: str, after: str) -> tuple[list[str], list[str]]:
+    cut = ((pattern.findall(before), pattern.findall(after)) for pattern in PIECES)
+    return next((old, new) for old, new in cut if len(old) + len(new) <= MOST_PIECES)
 
 
 def _missing(these: Sequence[Change], those: Sequence[Change]) -> list[dict[str, Any]]:

@@ -66,8 +66,7 @@ class Approval(models.Model):
     job = models.ForeignKey(Job, null=True, on_delete=models.SET_NULL, related_name="approvals")
     run = models.PositiveIntegerField()
     subject = models.CharField(max_length=100)
-    # Without a constraint, as for events: its check would lock the scope before the job's events are numbered.
-    scope = models.ForeignKey(Scope, on_delete=models.PROTECT, db_constraint=False, related_name="approvals")
+    scope = models.ForeignKey(Scope, on_delete=models.PROTECT, related_name="approvals")
     request = models.UUIDField(db_index=True)
     kind = models.CharField(max_length=100)
     action = models.TextField(blank=True)

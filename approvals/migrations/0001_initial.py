@@ -124,7 +124,6 @@ class Migration(migrations.Migration):
                 (
                     "scope",
                     models.ForeignKey(
-                        db_constraint=False,
                         on_delete=django.db.models.deletion.PROTECT,
                         related_name="approvals",
                         to="jobs.scope",
