@@ -21,7 +21,7 @@ from jobs.failpoints import failpoint
 from jobs.guard import WriteGuard
 from jobs.models import Job, JobLog, JobStep, StepKind
 from jobs.operations import waits
-from jobs.operations.leases import LeaseLost, lock_held
+from jobs.operations.leases import CancelRequested, LeaseLost, lock_held
 from jobs.operations.transitions import record_step
 from jobs.registry import JobType
 from jobs.results import Ruling
@@ -40,7 +40,10 @@ class Runtime(Protocol):
     """What the process that runs a handler lends to it."""
 
     def run_io(self, context: JobContext, coroutine: Coroutine[Any, Any, R], timeout_seconds: float) -> R:
-        """Run on the process's event loop; ``TimeoutError`` past the time, ``LeaseLost`` when the claim is over."""
+        """Run on the process's event loop; ``TimeoutError`` past the time.
+
+        ``LeaseLost`` when the claim is over, ``CancelRequested`` when the job was called off.
+        """
 
     def report(self, context: JobContext, progress: dict[str, Any]) -> None:
         """Take note of a handler's progress; only the latest matters."""
@@ -55,6 +58,7 @@ class JobContext:
         self.attempt = job.attempt
         self.guard = WriteGuard()
         self.lost = False
+        self.called_off = False
         self._job = job
         self._runtime = runtime
         self._deadline = time.monotonic() + (job.declared().timeout_seconds or settings.CONFIG.job_timeout_seconds)
@@ -179,6 +183,8 @@ class JobContext:
     # -- inside --------------------------------------------------------------------------------------------------
 
     def _begin(self, name: str, kind: StepKind) -> JobStep | None:
+        if self.called_off:
+            raise CancelRequested
         if self.lost or self.suspended:
             raise LeaseLost(f"the handler went on after job {self.job_id} was no longer its own")
         if not name or len(name) > NAME_CHARACTERS:

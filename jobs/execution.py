@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from jobs.context import JobContext, Suspended
 from jobs.errors import HandlerError, HandlerMisuse, PermanentError, QueueError, RetryLater
 from jobs.models import Job
-from jobs.operations.leases import LeaseLost
+from jobs.operations.leases import CancelRequested, LeaseLost
 from jobs.operations.outcomes import Ended
 from jobs.registry import JobType, job_types
 from jobs.results import Rejected
@@ -49,6 +49,8 @@ def execute(job: Job, context_of: Callable[[Job], JobContext]) -> Ended | None:
             result = resolve(job_type.handler)(context, job_type.payload.model_validate(job.payload))
     except (Suspended, LeaseLost):
         return None
+    except CancelRequested:
+        return Ended(**_of(job), cancelled=True)
     except BaseException as error:  # a handler that calls sys.exit() fails its attempt, not its worker
         return _failed(job, error)
     if context.suspended:

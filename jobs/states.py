@@ -55,6 +55,11 @@ TRANSITIONS: dict[tuple[Status, Status], frozenset[str]] = {
     (S.RUNNING, S.DEAD): frozenset({"job.dead"}),
     (S.WAITING, S.DEAD): frozenset({"job.dead"}),
     **{(status, S.EXPIRED): frozenset({"job.expired"}) for status in (S.SCHEDULED, S.PENDING, S.QUEUED, S.WAITING)},
+    **{
+        (status, to): frozenset({"job.revived"})
+        for status in (S.DEAD, S.EXPIRED, S.CANCELLED)
+        for to in (S.PENDING, S.QUEUED)
+    },
     **{(status, S.CANCELLED): frozenset({"job.cancelled"}) for status in OPEN},
 }
 """Every legal change of status, and the events of the job's own timeline that may tell of it."""

@@ -32,5 +32,6 @@ TIMELINE: dict[str, str] = {
     "job.completed": "Ended with a result.",
     "job.dead": "Ended without one: no attempts left, or none would help.",
     "job.cancelled": "Called off.",
+    "job.revived": "Run again after it had ended without a result: `run`.",
     "job.expired": "Not started in time.",
 }

@@ -31,6 +31,10 @@ class LeaseLost(BaseException):
     """This worker's claim on the job is over. Not an ``Exception``, so that no handler swallows it."""
 
 
+class CancelRequested(BaseException):
+    """The job was called off: it may stop wherever it is. Not an ``Exception`` either."""
+
+
 def _from_now(seconds: float) -> Combinable:
     return Now() + Value(timedelta(seconds=seconds), output_field=DurationField())
 
@@ -134,6 +138,12 @@ def claims_of(worker_id: int) -> set[tuple[int, int]]:
     return set(Job.objects.filter(worker=worker_id, status=Status.RUNNING).values_list("pk", "token"))
 
 
+def called_off(worker_id: int) -> set[int]:
+    """The ids of the jobs that this worker runs and that were called off."""
+    running = Job.objects.filter(worker=worker_id, status=Status.RUNNING, cancel_requested_at__isnull=False)
+    return set(running.values_list("pk", flat=True))
+
+
 def hand_back(claims: Iterable[tuple[int, int]]) -> list[int]:
     """Give unfinished (job id, token) claims back at once, as a shutdown does; they cost nothing. Returns the ids."""
     tokens = dict(claims)
@@ -149,8 +159,10 @@ def held(job: Job, token: int) -> bool:
 
 
 def lock_held(job_id: int, token: int) -> Job:
-    """The job's row, locked, if this claim still holds it; else ``LeaseLost``."""
+    """The job's row, locked. ``LeaseLost`` if this claim is over, ``CancelRequested`` if the job was called off."""
     job = lock([job_id]).get(job_id)
     if job is None or not held(job, token):
         raise LeaseLost(f"job {job_id} is no longer ours (token {token})")
+    if job.cancel_requested_at is not None:
+        raise CancelRequested
     return job

@@ -20,7 +20,7 @@ from jobs.events.ledger import ledger
 from jobs.failpoints import failpoint
 from jobs.models import Job
 from jobs.operations.leases import held
-from jobs.operations.transitions import Move, apply, lock
+from jobs.operations.transitions import Move, apply, cancelled, lock
 from jobs.states import Outcome, Status
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class Ended:
     """One claim's end. ``error`` (``{"code", "detail"}``) marks a failed attempt.
 
     ``retry`` false: no further attempt whatever is left; ``retry_seconds``: when the next comes, ``None`` for backoff.
-    ``innocent``: the database failed it, so it costs no attempt.
+    ``innocent``: the database failed it, so it costs no attempt. ``cancelled``: it stopped because it was called off.
     """
 
     job_id: int
@@ -45,6 +45,7 @@ class Ended:
     retry: bool = True
     retry_seconds: float | None = None
     innocent: bool = False
+    cancelled: bool = False
 
 
 def settle(batch: Sequence[Ended]) -> set[int]:
@@ -100,6 +101,8 @@ def _settle(batch: Sequence[Ended]) -> set[int]:
 
 
 def _move(job: Job, ended: Ended) -> Move:
+    if ended.cancelled:
+        return cancelled(job)
     if ended.error is None:
         outcome = Outcome.REJECTED if ended.rejected else Outcome.DONE
         return Move(
@@ -108,6 +111,8 @@ def _move(job: Job, ended: Ended) -> Move:
             "job.completed",
             changes={"result": ended.result, "outcome": outcome, "error": None},
         )
+    if job.cancel_requested_at is not None:
+        return cancelled(job)
     told = {"attempt": job.attempt, **ended.error, "traceback": ended.traceback}
     if not ended.innocent and (not ended.retry or job.attempt >= job.max_attempts):
         return Move(job, Status.DEAD, "job.dead", told, {"error": ended.error})

@@ -19,6 +19,8 @@ from jobs.models import Job, JobStep, StepKind
 from jobs.operations import dispatch
 from jobs.states import FINAL, TRANSITIONS, RequestStatus, Status
 
+CANCELLED = {"code": "cancelled", "detail": "the request was called off"}
+
 
 class IllegalTransition(RuntimeError):
     """A change of status that ``states.TRANSITIONS`` does not know: a defect of the caller."""
@@ -51,6 +53,7 @@ def apply(book: Ledger, moves: Sequence[Move], *, parents: dict[int, Job] | None
     for move in moves:
         _check(move)
     ticketed = dispatch.choose(book, [(move.job, move.front) for move in moves if move.to == Status.QUEUED])
+    was = {move.job.pk: move.job.status for move in moves}
     for move in moves:
         move.changes = {"status": move.to, "ticketed": move.job.pk in ticketed, **move.changes}
         if move.to != Status.RUNNING:
@@ -59,9 +62,9 @@ def apply(book: Ledger, moves: Sequence[Move], *, parents: dict[int, Job] | None
             move.changes |= {"finished_at": Now(), "awaiting_approval": False}
         book.note(move.job, move.event, move.data)
     ended = [move for move in moves if move.to in FINAL]
-    deciding = [move.job for move in ended if move.job.awaiting_approval]
+    deciding = [move.job for move in ended if move.job.awaiting_approval or was[move.job.pk] == Status.WAITING]
     _write(moves)
-    for job in deciding:
+    for job in deciding if registry.has_decisions() else ():
         registry.decisions().withdraw(job)
     for move in ended:
         _tell_end(book, move.job)
@@ -108,6 +111,9 @@ def _answer_parents(book: Ledger, ended: Sequence[Job], parents: dict[int, Job])
     for child in ended:
         parent = parents.get(child.parent_id) if child.parent_id else None
         if parent is not None and parent.status == Status.WAITING:
+            if parent.cancel_requested_at is not None:
+                _end_cancelled_parent(book, parent, parents)
+                continue
             failed = child.status != Status.COMPLETED
             error = child.error or {"code": child.status, "detail": f"the child job was {child.status}"}
             answer(
@@ -118,6 +124,17 @@ def _answer_parents(book: Ledger, ended: Sequence[Job], parents: dict[int, Job])
                 result=None if failed else child.result,
                 error=error if failed else None,
             )
+
+
+def cancelled(job: Job) -> Move:
+    """The move of a job that was called off."""
+    return Move(job, Status.CANCELLED, "job.cancelled", changes={"error": dict(CANCELLED)})
+
+
+def _end_cancelled_parent(book: Ledger, parent: Job, parents: dict[int, Job]) -> None:
+    """The last child of a parent that was called off has ended: now it ends too, and so on upwards."""
+    if not parent.children.open().exists():
+        apply(book, [cancelled(parent)], parents=parents)
 
 
 def answer(

@@ -9,7 +9,7 @@ from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
 
 from jobs.context import JobContext
-from jobs.operations.leases import LeaseLost
+from jobs.operations.leases import CancelRequested, LeaseLost
 
 R = TypeVar("R")
 
@@ -23,14 +23,16 @@ class IoLoop:
         threading.Thread(target=self._loop.run_forever, name="io", daemon=True).start()
 
     def run(self, context: JobContext, coroutine: Coroutine[Any, Any, R], timeout_seconds: float) -> R:
-        """The coroutine's result; ``TimeoutError`` past the time, ``LeaseLost`` when the claim is over."""
+        """The coroutine's result. ``TimeoutError`` past the time; ``LeaseLost``, ``CancelRequested`` when interrupted."""
         future = asyncio.run_coroutine_threadsafe(asyncio.wait_for(coroutine, timeout_seconds), self._loop)
         self._waiting[context] = future
         try:
-            if context.lost:
+            if context.lost or context.called_off:
                 future.cancel()
             return future.result()
         except CancelledError:
+            if context.called_off:
+                raise CancelRequested from None
             raise LeaseLost(f"job {context.job_id} was interrupted") from None
         finally:
             self._waiting.pop(context, None)

@@ -41,14 +41,17 @@ class Pulse:
 
     def _run(self) -> None:
         use_direct_connection()
-        next_beat = 0.0
+        next_beat = next_look = 0.0
         while not self._stop.is_set():
             if time.monotonic() >= next_beat:
                 next_beat = time.monotonic() + settings.CONFIG.heartbeat_seconds
                 self._guarded(self._beat)
                 self._each_beat()
+            if time.monotonic() >= next_look:
+                next_look = time.monotonic() + settings.CONFIG.tick_seconds
+                self._guarded(self._call_off)
             self._guarded(self._store_progress)
-            self._slots.reported.wait(max(next_beat - time.monotonic(), 0.0))
+            self._slots.reported.wait(max(min(next_beat, next_look) - time.monotonic(), 0.0))
             self._stop.wait(PROGRESS_SECONDS)
 
     @staticmethod
@@ -68,6 +71,13 @@ class Pulse:
         for context in contexts:
             if (context.job_id, context.token) not in held:
                 self._slots.lose(context)
+
+    def _call_off(self) -> None:
+        contexts = self._slots.contexts()
+        called_off = leases.called_off(self.worker_id) if contexts else ()
+        for context in contexts:
+            if context.job_id in called_off:
+                self._slots.call_off(context)
 
     def _store_progress(self) -> None:
         self._slots.reported.clear()

@@ -71,6 +71,11 @@ class Slots:
         context.lost = True
         self._io.interrupt(context)
 
+    def call_off(self, context: JobContext) -> None:
+        """Tell a handler that its job was called off; its network wait ends now."""
+        context.called_off = True
+        self._io.interrupt(context)
+
     def _run(self, job: Job) -> None:
         ended: Ended | None = None
         try:
