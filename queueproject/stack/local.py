@@ -43,19 +43,23 @@ class Stack:
         demo_file = VAR / "demo.json"
         demo_file.unlink(missing_ok=True)
         _require_free(self._config.port)
-        async with TaskGroup() as group:
-            self._start_redis(group)
-            await self._once("migrate", "migrate", "--verbosity", "0")
-            made = self._directory / "demo.json"
-            await self._once("demo", "demo", "--json", str(made))
-            self._keep(group, "web", commands.web(self._config.port))
-            self._keep(group, "worker", commands.worker())
-            self._keep(group, "scheduler", commands.scheduler())
-            await self._ready()
-            demo.publish(demo.read(made), self._base_url, demo_file)
-            for line in demo.describe(demo.read(made), self._base_url):
-                say(STACK, line)
-            say(STACK, "Ready. Ctrl-C stops it.")
+        async with TaskGroup() as beneath:  # Redis, which is to stop after those that use it.
+            self._start_redis(beneath)
+            async with TaskGroup() as group:
+                await self._once("migrate", "migrate", "--verbosity", "0")
+                made = self._directory / "demo.json"
+                await self._once("demo", "demo", "--json", str(made))
+                self._keep(group, "web", commands.web(self._config.port))
+                self._keep(group, "worker", commands.worker())
+                self._keep(group, "scheduler", commands.scheduler())
+                await self._ready()
+                self._announce(demo.read(made), demo_file)
+
+    def _announce(self, made: demo.Demo, demo_file: Path) -> None:
+        demo.publish(made, self._base_url, demo_file)
+        for line in demo.describe(made, self._base_url):
+            say(STACK, line)
+        say(STACK, "Ready. Ctrl-C stops it.")
 
     def _start_redis(self, group: TaskGroup) -> None:
         if os.environ.get("REDIS_URL"):
@@ -100,7 +104,7 @@ def run(config: Config) -> str | None:
             return str(error)
         except ExceptionGroup as errors:
             if expected := errors.subgroup(StackError):
-                return " ".join(map(str, expected.exceptions))
+                return str(_innermost(expected))
             raise
     return None
 
@@ -114,6 +118,11 @@ async def _until_told(stack: Stack) -> None:
         await task
     except asyncio.CancelledError:
         say(STACK, "Stopped.")
+
+
+def _innermost(error: Exception) -> Exception:
+    """Task groups wrap what ends them, once for each that it passes."""
+    return _innermost(error.exceptions[0]) if isinstance(error, ExceptionGroup) else error
 
 
 def _require_free(port: int) -> None:
