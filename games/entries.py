@@ -115,7 +115,8 @@ def _of_turn(turn: Turn) -> Entry:
 def _of_jobs(jobs: Iterable[Job]) -> list[Entry]:
     rows = list(jobs)
     ahead = _ahead([job for job in rows if job.request_status == RequestStatus.QUEUED])
-    blocks = {job.lane_id: blocked_by(job) for job in rows if ahead.get(job.pk)}
+    behind = {job.lane_id: job for job in rows if ahead.get(job.pk)}
+    blocks = {lane: blocked_by(job) for lane, job in behind.items()}
     deciding = [job.public_id for job in rows if job.awaiting_approval]
     asked = Approval.objects.filter(request__in=deciding, status__in=OPEN)
     approvals = {approval.request: approval for approval in asked}

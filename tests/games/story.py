@@ -33,6 +33,18 @@ def fresh(job: Job) -> Job:
     return Job.objects.get(pk=job.pk)
 
 
+def result_of(job: Job) -> dict[str, Any]:
+    """What came of the request."""
+    assert isinstance(job.result, dict)
+    return job.result
+
+
+def error_of(job: Job) -> dict[str, Any]:
+    """What it failed with."""
+    assert isinstance(job.error, dict)
+    return job.error
+
+
 def told(game: Game) -> list[tuple[int | None, str, str]]:
     """The game's events: number, name, and the request's status as of it."""
     events = JobEvent.objects.filter(scope__key=game.scope_key).order_by("seq")

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
+from uuid import UUID
 
 import pytest
-from django.http import HttpResponse
 from django.test import Client
 
 from accounts.models import Scope
@@ -33,7 +32,7 @@ def post(cast: Cast, name: str, body: Any, *, game: Any = None, **headers: str) 
     return Client().post(path, raw, content_type="application/json", headers=bearer | headers)
 
 
-def refused(answer: HttpResponse, status: int, code: str) -> dict[str, Any]:
+def refused(answer: Any, status: int, code: str) -> dict[str, Any]:
     """The body of a clear refusal."""
     body: dict[str, Any] = json.loads(answer.content)
     assert (answer.status_code, body["code"]) == (status, code), body
@@ -156,7 +155,7 @@ def test_an_idempotency_key_that_is_too_long_is_refused(cast: Cast) -> None:
     assert list(body["fields"]) == ["idempotency_key"]
 
 
-@pytest.mark.parametrize("game", [uuid4(), "nonsense", "0", "..%2f", "%00", "a" * 300])
+@pytest.mark.parametrize("game", [UUID(int=1), "nonsense", "0", "..%2f", "%00", "a" * 300])
 def test_an_unknown_or_malformed_game_is_not_found(cast: Cast, game: Any) -> None:
     refused(get(cast, "player1", f"/{game}"), 404, "not_found")
     refused(post(cast, "player1", {"text": "Hello"}, game=game), 404, "not_found")

@@ -6,7 +6,7 @@ import pytest
 
 from games.models import Game, Turn
 from tests.cast import Cast
-from tests.games.story import ask, event, fresh, rule, told
+from tests.games.story import ask, error_of, event, fresh, result_of, rule, told
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -45,7 +45,7 @@ def test_a_dm_is_not_held_up_by_a_player_who_waits(cast: Cast) -> None:
     waiting = ask(cast.player1, cast.game)
     assert ask(cast.dm, cast.game, "A cat walks by.").request_status == "completed"
     assert fresh(waiting).request_status == "awaiting_approval"
-    assert rule(cast.dm, waiting).result["turn"] == 2
+    assert result_of(rule(cast.dm, waiting))["turn"] == 2
 
 
 def test_a_change_to_another_state_than_the_dm_saw_fails_at_once_and_names_what_is_there(cast: Cast) -> None:
@@ -69,14 +69,14 @@ def test_a_change_to_another_state_than_the_dm_saw_fails_at_once_and_names_what_
 def test_of_several_changes_all_are_made_or_none(cast: Cast) -> None:
     changes = [{"path": "clock", "op": "set", "value": 9}, {"path": "party.gold", "op": "add", "value": "much"}]
     job = ask(cast.dm, cast.game, "Hm.", changes=changes)
-    assert job.error["code"] == "unfit_change"
+    assert error_of(job)["code"] == "unfit_change"
     assert Game.objects.get(pk=cast.game.pk).state == cast.game.state
 
 
 def test_a_state_cannot_grow_beyond_what_a_prompt_holds(cast: Cast) -> None:
     changes = [{"path": f"notes.n{n}", "op": "set", "value": "x" * 4000} for n in range(5)]
     job = ask(cast.dm, cast.game, "Much is written.", changes=changes)
-    assert job.error["code"] == "state_too_large"
+    assert error_of(job)["code"] == "state_too_large"
     assert not Turn.objects.exists()
 
 
@@ -87,4 +87,4 @@ def test_an_action_in_a_game_that_is_gone_fails_clearly(cast: Cast) -> None:
     jobs = [act(user=user, game=cast.game, text="Hello?") for user in (cast.dm, cast.player1)]
     cast.game.delete()
     run_until_idle()
-    assert [fresh(job).error["code"] for job in jobs] == ["game_gone", "game_gone"]
+    assert [error_of(fresh(job))["code"] for job in jobs] == ["game_gone", "game_gone"]

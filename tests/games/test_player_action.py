@@ -14,7 +14,7 @@ from games.operations import act
 from jobs.models import Job, JobEvent
 from jobs.testing import replay_check, run_until_idle
 from tests.cast import Cast
-from tests.games.story import ask, event, fresh, rule, told
+from tests.games.story import ask, event, fresh, result_of, rule, told
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,7 +35,7 @@ def test_an_accepted_action_leaves_the_golden_trace(cast: Cast) -> None:
         (7, "request.completed", "completed"),
     ]
     assert event(cast.game, "request.queued").data == {"kind": "player_action", "position": 0}
-    assert event(cast.game, "game.state_updated").data == {"turn": 1, "changes": job.result["changes"]}
+    assert event(cast.game, "game.state_updated").data == {"turn": 1, "changes": result_of(job)["changes"]}
     assert event(cast.game, "request.completed").data == {"result": job.result}
     assert {row.request for row in JobEvent.objects.filter(scope=job.scope)} == {job.public_id}
 
@@ -48,7 +48,7 @@ def test_an_accepted_action_becomes_a_turn_and_changes_the_state(cast: Cast) -> 
         1, "player_action", cast.player1, "I open the cellar door",
     )  # fmt: skip
     assert (turn.request, turn.narration, turn.changes) == (
-        job.public_id, job.result["narration"], job.result["changes"],
+        job.public_id, result_of(job)["narration"], result_of(job)["changes"],
     )  # fmt: skip
     assert (game.turn, game.state_version) == (1, 2)
     assert game.state["doors"] == {"cellar": "open"}
@@ -72,7 +72,7 @@ def test_a_game_without_decisions_goes_straight_on(cast: Cast) -> None:
         (4, "game.state_updated", "processing"),
         (5, "request.completed", "completed"),
     ]
-    assert job.result["turn"] == 1
+    assert result_of(job)["turn"] == 1
 
 
 def test_an_edited_draft_is_what_is_told(cast: Cast) -> None:
@@ -97,7 +97,7 @@ def test_another_draft_is_told_every_reason_so_far(cast: Cast) -> None:
     prompts = [child.payload for child in job.children.order_by("id")]
     assert [prompt["feedback"] for prompt in prompts] == [None, "More rain.", "More rain.\nLess blood."]
     assert [prompt["round"] for prompt in prompts] == [1, 2, 3]
-    assert rule(cast.dm, job).result["turn"] == 1
+    assert result_of(rule(cast.dm, job))["turn"] == 1
 
 
 def test_a_draft_on_an_older_state_comes_back_as_a_new_version_with_the_dms_words(cast: Cast) -> None:
@@ -116,7 +116,7 @@ def test_a_draft_on_an_older_state_comes_back_as_a_new_version_with_the_dms_word
     assert "doors.cellar is now barred (was closed)" in feedback
     assert feedback.endswith("The door gives way.")
     assert Game.objects.get(pk=cast.game.pk).state["doors"] == {"cellar": "barred"}
-    assert rule(cast.dm, job).result["turn"] == 2
+    assert result_of(rule(cast.dm, job))["turn"] == 2
 
 
 def test_an_edit_that_does_not_say_what_it_saw_is_held_to_the_drafts_state(cast: Cast) -> None:
@@ -147,7 +147,7 @@ def test_when_nobody_decides_in_time_the_games_default_is_taken(
     assert told(cast.game)[4] == (5, "approval.expired", "processing")
     assert told(cast.game)[-1][0] == last
     if status == "rejected":
-        assert fresh(job).result["reason"] == "no decision in time"
+        assert result_of(fresh(job))["reason"] == "no decision in time"
 
 
 def test_actions_of_one_game_run_in_order_and_those_of_another_beside_them(cast: Cast) -> None:
