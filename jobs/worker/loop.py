@@ -23,7 +23,7 @@ class IoLoop:
         threading.Thread(target=self._loop.run_forever, name="io", daemon=True).start()
 
     def run(self, context: JobContext, coroutine: Coroutine[Any, Any, R], timeout_seconds: float) -> R:
-        """The coroutine's result. ``TimeoutError`` past the time; ``LeaseLost``, ``CancelRequested`` when interrupted."""
+        """The result. ``TimeoutError`` past the time; ``LeaseLost`` or ``CancelRequested`` when interrupted."""
         future = asyncio.run_coroutine_threadsafe(asyncio.wait_for(coroutine, timeout_seconds), self._loop)
         self._waiting[context] = future
         try:
