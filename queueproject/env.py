@@ -3,6 +3,8 @@
 A setting's environment name is its field's name in upper case. Durations are seconds and may be fractions.
 """
 
+import os
+from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
@@ -11,7 +13,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DEMO_SECRET = "demo-secret-for-development-only-never-for-the-public"
-Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
+Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0, le=1_000_000_000)]
 Names = Annotated[tuple[str, ...], NoDecode]
 
@@ -149,24 +151,27 @@ class Config(BaseSettings):
         return _with_scheme(value, "redis", "rediss", "unix")
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if self.heartbeat_seconds >= self.lease_seconds:
-            raise _refused("HEARTBEAT_SECONDS must be shorter than LEASE_SECONDS")
-        if self.llm_provider == "openai_compatible" and not self.llm_api_key:
-            raise _refused("LLM_API_KEY must be set when LLM_PROVIDER is openai_compatible")
+    def _holds_together(self) -> Self:
+        if reasons := [*self._contradictions(), *self._dangers()]:
+            raise _refused("\n".join(reasons))
         return self
 
-    @model_validator(mode="after")
-    def _safe_in_public(self) -> Self:
+    def _contradictions(self) -> Iterator[str]:
+        if self.heartbeat_seconds >= self.lease_seconds:
+            yield "HEARTBEAT_SECONDS must be shorter than LEASE_SECONDS"
+        if self.presence_write_seconds >= self.presence_seconds:
+            yield "PRESENCE_WRITE_SECONDS must be shorter than PRESENCE_SECONDS"
+
+    def _dangers(self) -> Iterator[str]:
+        """What is refused outside debug."""
         if self.debug:
-            return self
+            return
         if self.demo:
-            raise _refused("DEMO=1 is allowed only with DEBUG=1: the demo's passwords are known to all")
+            yield "DEMO=1 is allowed only with DEBUG=1: the demo's passwords are known to all"
         if self.secret_key == DEMO_SECRET:
-            raise _refused("SECRET_KEY must be set: without DEBUG=1 the demo secret is refused")
+            yield "SECRET_KEY must be set: without DEBUG=1 the demo secret is refused"
         if "*" in self.allowed_hosts:
-            raise _refused("ALLOWED_HOSTS=* is allowed only with DEBUG=1: name the site's hosts")
-        return self
+            yield "ALLOWED_HOSTS=* is allowed only with DEBUG=1: name the site's hosts"
 
 
 def load() -> Config:
@@ -174,16 +179,17 @@ def load() -> Config:
     try:
         return Config()
     except ValidationError as error:
-        raise SystemExit("\n".join(map(_explain, error.errors()))) from None
+        lines = "\n".join(map(_explain, error.errors())).splitlines()
+        raise SystemExit("\n".join(f"Wrong setting: {line}" for line in lines)) from None
 
 
 def _explain(error: ErrorDetails) -> str:
     if not error["loc"]:
-        return f"Wrong setting: {error['msg']}"
+        return error["msg"]
     name = str(error["loc"][0])
-    given = f"={error['input']}" if Config.model_fields[name].repr else ""
+    given = f"={os.environ.get(name.upper())}" if Config.model_fields[name].repr else ""
     allowed = "allowed are 1, 0, true, false" if error["type"] == "bool_parsing" else error["msg"]
-    return f"Wrong setting: {name.upper()}{given}: {allowed}"
+    return f"{name.upper()}{given}: {allowed}"
 
 
 def _refused(reason: str) -> PydanticCustomError:

@@ -46,7 +46,7 @@ def configure_logging(*, level: str, readable: bool) -> None:
 
 def _rendering(readable: bool) -> list[Processor]:
     last: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=False)]
+        [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
         if readable
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )

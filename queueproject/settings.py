@@ -27,7 +27,7 @@ ROOMS = [
 
 # Daphne serves by its own command. As an app it would only change runserver, and cost every worker 23 MB.
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "queueproject.apps.SiteAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -94,7 +94,8 @@ CHANNEL_LAYERS: dict[str, Any] = {
 }
 
 RQ_QUEUES = {name: {"URL": CONFIG.redis_url, "SERIALIZER": "json"} for name in QUEUES}
-RQ_SHOW_ADMIN_LINK = False
+RQ = {"QUEUE_CLASS": "jobs.worker.rq.TicketQueue"}
+RQ_SHOW_ADMIN_LINK = False  # queueproject.dashboard shows it, to superusers.
 
 LOGIN_URL = "/sign-in/"
 LOGIN_REDIRECT_URL = "/"
