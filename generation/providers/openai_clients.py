@@ -14,6 +14,7 @@ from generation.errors import GenerationError
 # A token comes in a chunk of a few hundred bytes, with its id, model and counts; thinking comes on top.
 BYTES_PER_CHARACTER = 512
 SPARE_BYTES = 1_048_576
+NO_KEY = "none"  # Servers of one's own ask for no key, but the client insists on one.
 
 Key = tuple[asyncio.AbstractEventLoop, str, str]
 _lent: dict[Key, tuple[AsyncOpenAI, AsyncGenerator[AsyncOpenAI]]] = {}
@@ -36,7 +37,7 @@ async def _lend(key: Key) -> AsyncGenerator[AsyncOpenAI]:
         headers={"Accept-Encoding": "identity"},
         event_hooks={"response": [_bound]},
     )
-    async with AsyncOpenAI(base_url=base_url, api_key=api_key, max_retries=0, http_client=http) as opened:
+    async with AsyncOpenAI(base_url=base_url, api_key=api_key or NO_KEY, max_retries=0, http_client=http) as opened:
         try:
             yield opened
         finally:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
-from openai import APIConnectionError, APITimeoutError
+from openai import APIConnectionError
 from pydantic import ValidationError
 
 from generation.answers import read_answer
@@ -57,7 +57,7 @@ class StreamedAnswer:
 
     def failure(self, error: Exception) -> HandlerError:
         """What ``error`` means for an answer that was still to end."""
-        hung_up = isinstance(error, APIConnectionError) and not isinstance(error, APITimeoutError)
+        hung_up = isinstance(error, APIConnectionError)
         return self._cut_off() if hung_up and self._characters else meaning(error)
 
     def draft(self, prompt: Prompt) -> Draft:

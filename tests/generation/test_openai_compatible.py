@@ -74,6 +74,16 @@ def test_the_request_says_what_is_wanted_and_carries_key_and_idempotency_key(
     assert all(part in user for part in ("Rain hammers", '"gold": 12', "Mira", "cellar door", "less gold"))
 
 
+def test_a_server_without_a_key_is_asked_without_ours(
+    server: OpenAIServer, ask: Callable[..., Prompt], config: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-meant-for-another-server")
+    config(llm_api_key="")
+    server.will(says("Fine."))
+    assert complete(ask()).text == "Fine."
+    assert server.requests[0].headers["Authorization"] == "Bearer none"
+
+
 def test_each_piece_of_text_is_told_as_it_comes(server: OpenAIServer, ask: Callable[..., Prompt]) -> None:
     server.will(says("One two three."))
     pieces: list[str] = []
