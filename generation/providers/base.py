@@ -20,5 +20,6 @@ class Provider(Protocol):
         """One answer to ``prompt``; ``on_text`` gets each piece of it as it is written.
 
         The same ``idempotency_key`` comes with every attempt at the same answer. Fails with ``PermanentError``,
-        ``RetryLater`` or ``GenerationError`` (codes in ``generation.errors``), within LLM_TIMEOUT_SECONDS.
+        ``RetryLater`` or ``GenerationError`` (codes in ``generation.errors``). One on the network gives up after
+        LLM_TIMEOUT_SECONDS.
         """
