@@ -75,9 +75,7 @@ def test_a_change_does_what_its_op_says(made: Change, path: str, now: JsonValue)
         (change("moon.phase", "remove"), "“moon” is nothing, not an object"),
     ],
 )
-def test_a_change_that_does_not_fit_names_its_path_and_leaves_the_state_alone(
-    misfit: Change, reason: str
-) -> None:
+def test_a_change_that_does_not_fit_names_its_path_and_leaves_the_state_alone(misfit: Change, reason: str) -> None:
     before = deepcopy(STATE)
     with pytest.raises(ChangeError) as raised:
         apply([change("turn", "add", 1), misfit], STATE)
@@ -240,9 +238,7 @@ paths = st.lists(keys, min_size=1, max_size=4).map(".".join)
 text = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=20)
 numbers = st.integers(-(10**9), 10**9) | st.floats(allow_nan=False, allow_infinity=False)
 leaves = st.none() | st.booleans() | numbers | text
-values = st.recursive(
-    leaves, lambda v: st.lists(v, max_size=3) | st.dictionaries(keys, v, max_size=3), max_leaves=6
-)
+values = st.recursive(leaves, lambda v: st.lists(v, max_size=3) | st.dictionaries(keys, v, max_size=3), max_leaves=6)
 states: st.SearchStrategy[State] = st.dictionaries(keys, values, max_size=4)
 some_changes = st.lists(
     st.builds(
@@ -256,16 +252,12 @@ some_changes = st.lists(
 
 
 @given(some_changes, states)
-def test_changes_never_conflict_with_the_state_they_were_written_for(
-    made: list[Change], state: State
-) -> None:
+def test_changes_never_conflict_with_the_state_they_were_written_for(made: list[Change], state: State) -> None:
     assert conflicts(with_was(made, state), state) == []
 
 
 @given(some_changes, states)
-def test_changes_that_fit_can_be_applied_and_applying_touches_neither_side(
-    made: list[Change], state: State
-) -> None:
+def test_changes_that_fit_can_be_applied_and_applying_touches_neither_side(made: list[Change], state: State) -> None:
     before = deepcopy((made, state))
     kept, notes = fitting(made, state)
     after = apply(kept, state)
@@ -297,10 +289,7 @@ def test_what_is_appended_last_and_taken_out_leaves_the_list(path: str, value: J
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
-    lambda v: (
-        st.lists(v)
-        | st.dictionaries(st.sampled_from(["path", "op", "value", "was", "changes"]) | st.text(), v)
-    ),
+    lambda v: st.lists(v) | st.dictionaries(st.sampled_from(["path", "op", "value", "was", "changes"]) | st.text(), v),
 )
 
 
