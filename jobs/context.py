@@ -49,6 +49,11 @@ class Runtime(Protocol):
         """Take note of a handler's progress; only the latest matters."""
 
 
+def timeout_seconds(job: Job) -> float:
+    """How long a claim of this job may take: its own limit, its type's, or the setting."""
+    return float(job.timeout_seconds or job.declared().timeout_seconds or settings.CONFIG.job_timeout_seconds)
+
+
 class JobContext:
     """One run of a handler on one claim."""
 
@@ -61,7 +66,7 @@ class JobContext:
         self.called_off = False
         self._job = job
         self._runtime = runtime
-        self._deadline = time.monotonic() + (job.declared().timeout_seconds or settings.CONFIG.job_timeout_seconds)
+        self.deadline = time.monotonic() + timeout_seconds(job)
         self._done = {step.name: step for step in JobStep.objects.filter(job=job, run=job.run)} if job.token > 1 else {}
         self._to_replay = set(self._done)
         self._used: set[str] = set()
@@ -113,7 +118,7 @@ class JobContext:
         if not connection.in_atomic_block:
             connection.close()
         key = f"{self._job.public_id}:{self._job.run}:{name}"
-        remaining = self._deadline - time.monotonic()
+        remaining = self.deadline - time.monotonic()
         value = self._runtime.run_io(self, fn(*args, idempotency_key=key), max(remaining, 0.0))
         failpoint(f"after_io:{name}")
         return cast("R", self._keep(name, StepKind.IO, adapter, value))

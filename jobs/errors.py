@@ -11,7 +11,8 @@ HandlerError              what a handler or provider raises about its own attemp
 ├── PermanentError        no further attempt
 │   ├── ChildFailed       a child job that ``ctx.call`` waited for ended without a result
 │   └── StepMismatch      the code no longer matches what this job already did
-└── RetryLater            another attempt after a given time
+├── RetryLater            another attempt after a given time
+└── Snooze                not now: the same attempt after a given time
 HandlerMisuse             a rule of durable functions was broken by the handler
 """
 
@@ -115,6 +116,14 @@ class RetryLater(HandlerError):
 
     def __init__(self, seconds: float, code: str, detail: str) -> None:
         super().__init__(code, detail)
+        self.seconds = seconds
+
+
+class Snooze(HandlerError):
+    """Not yet: run again after ``seconds``, as the same attempt."""
+
+    def __init__(self, seconds: float, detail: str = "the handler asked to run later") -> None:
+        super().__init__("snoozed", detail)
         self.seconds = seconds
 
 

@@ -15,10 +15,10 @@ from django.db import InterfaceError, OperationalError
 from pydantic import ValidationError
 
 from jobs.context import JobContext, Suspended
-from jobs.errors import HandlerError, HandlerMisuse, PermanentError, QueueError, RetryLater
+from jobs.errors import HandlerError, HandlerMisuse, PermanentError, QueueError, RetryLater, Snooze
 from jobs.models import Job
 from jobs.operations.leases import CancelRequested, LeaseLost
-from jobs.operations.outcomes import Ended
+from jobs.operations.outcomes import Ended, How
 from jobs.registry import JobType, job_types
 from jobs.results import Rejected
 
@@ -50,7 +50,7 @@ def execute(job: Job, context_of: Callable[[Job], JobContext]) -> Ended | None:
     except (Suspended, LeaseLost):
         return None
     except CancelRequested:
-        return Ended(**_of(job), cancelled=True)
+        return Ended(**_of(job), how=How.CANCELLED)
     except BaseException as error:  # a handler that calls sys.exit() fails its attempt, not its worker
         return _failed(job, error)
     if context.suspended:
@@ -69,7 +69,7 @@ def _completed(job: Job, job_type: JobType, result: Any) -> Ended:
         return _failed(job, PermanentError("result_too_large", f"over {settings.CONFIG.payload_bytes} bytes"))
     if "\\u0000" in text:
         return _failed(job, PermanentError("unstorable_result", "the result contains a NUL character"))
-    return Ended(**_of(job), result=stored, rejected=isinstance(result, Rejected))
+    return Ended(**_of(job), how=How.REJECTED if isinstance(result, Rejected) else How.DONE, result=stored)
 
 
 def _failed(job: Job, error: BaseException) -> Ended:
@@ -79,12 +79,22 @@ def _failed(job: Job, error: BaseException) -> Ended:
         logger.warning("job %s attempt %s failed", job, job.attempt, exc_info=error)
     return Ended(
         **_of(job),
+        how=_how(error),
         error={"code": code, "detail": detail},
         traceback=lines[-TRACEBACK_CHARACTERS:],
-        retry=not isinstance(error, PermanentError | QueueError),
-        retry_seconds=error.seconds if isinstance(error, RetryLater) else None,
-        innocent=isinstance(error, OperationalError | InterfaceError),
+        after_seconds=error.seconds if isinstance(error, RetryLater | Snooze) else None,
     )
+
+
+def _how(error: BaseException) -> How:
+    match error:
+        case PermanentError() | QueueError():
+            return How.HOPELESS
+        case Snooze():
+            return How.SNOOZED
+        case OperationalError() | InterfaceError():
+            return How.INNOCENT
+    return How.FAILED
 
 
 def _told(error: BaseException) -> tuple[str, str]:

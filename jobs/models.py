@@ -83,10 +83,15 @@ class Job(models.Model):
     token = models.PositiveIntegerField(default=0)
     attempt = models.PositiveIntegerField(default=1)
     max_attempts = models.PositiveIntegerField()
+    strikes = models.PositiveIntegerField(default=0)
     lease_losses = models.PositiveIntegerField(default=0)
     worker = models.ForeignKey(
         Worker, null=True, blank=True, on_delete=models.SET_NULL, db_constraint=False, related_name="jobs"
     )
+    backoff = models.JSONField(null=True, blank=True)
+    timeout_seconds = models.FloatField(null=True, blank=True)
+    keep_seconds = models.FloatField(null=True, blank=True)
+    unique_key = models.CharField(max_length=200, blank=True)
     ticketed = models.BooleanField(default=False)
     awaiting_approval = models.BooleanField(default=False)
 
@@ -133,6 +138,12 @@ class Job(models.Model):
             models.Index("scope", "id", name="job_scope", condition=models.Q(scope__isnull=False)),
         )
         constraints = (
+            models.UniqueConstraint(
+                "type",
+                "unique_key",
+                name="job_unique_while_open",
+                condition=models.Q(status__in=sorted(OPEN)) & ~models.Q(unique_key=""),
+            ),
             models.CheckConstraint(condition=models.Q(status__in=Status.values), name="job_status_known"),
             models.CheckConstraint(
                 condition=models.Q(lane__isnull=False) | models.Q(place__isnull=True),
@@ -168,6 +179,27 @@ class Job(models.Model):
         from jobs.registry import job_type
 
         return job_type(self.type)
+
+
+class IfDead(models.TextChoices):
+    """What becomes of a job when one it depends on ends without a result."""
+
+    CANCEL = "cancel"
+    RUN = "run"
+
+
+class Dependency(models.Model):
+    """``job`` may run once ``on`` has ended."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="dependencies")
+    on = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="dependents")
+    if_dead = models.CharField(max_length=10, choices=IfDead.choices, default=IfDead.CANCEL)
+
+    class Meta:
+        constraints = (models.UniqueConstraint("job", "on", name="dependency_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.job_id} after {self.on_id}"
 
 
 class JobEvent(models.Model):

@@ -24,7 +24,9 @@ class JobType:
 
     ``handler`` is ``"package.module:function"``. ``started_event`` is the numbered event that the first claim of a
     child writes in its root's scope (``llm.processing``); roots write ``request.processing`` instead.
-    ``timeout_seconds`` and ``max_attempts`` of ``None`` take the settings' defaults.
+    ``timeout_seconds`` and ``max_attempts`` of ``None`` take the settings' defaults; ``backoff`` lists the seconds
+    before each further attempt (the last one repeats), ``None`` is exponential. ``isolate``: the handler runs in a
+    process of its own, which can be killed and limited.
     """
 
     name: str
@@ -35,6 +37,8 @@ class JobType:
     version: int = 1
     max_attempts: int | None = None
     timeout_seconds: float | None = None
+    backoff: tuple[float, ...] | None = None
+    isolate: bool = False
     started_event: str = ""
     adapter: TypeAdapter[Any] = field(init=False, repr=False, compare=False)
 

@@ -48,7 +48,7 @@ TRANSITIONS: dict[tuple[Status, Status], frozenset[str]] = {
     (S.PENDING, S.QUEUED): frozenset({"job.queued"}),
     (S.QUEUED, S.RUNNING): frozenset({"job.started"}),
     (S.RUNNING, S.QUEUED): frozenset({"job.rescued", "job.released"}),
-    (S.RUNNING, S.SCHEDULED): frozenset({"job.retried"}),
+    (S.RUNNING, S.SCHEDULED): frozenset({"job.retried", "job.snoozed"}),
     (S.RUNNING, S.WAITING): frozenset({"job.waiting"}),
     (S.WAITING, S.QUEUED): frozenset({"job.resumed"}),
     (S.RUNNING, S.COMPLETED): frozenset({"job.completed"}),

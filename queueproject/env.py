@@ -25,7 +25,7 @@ class Config(BaseSettings):
 
     debug: bool = Field(
         False,
-        description="Development mode: plain-HTTP cookies, error pages, readable logs. Never in public.",
+        description="Development mode: cookies over plain HTTP, readable logs, assets from the source. Never in public.",
     )
     demo: bool = Field(False, description="Allow the demo's games and its users with known passwords. Needs DEBUG.")
     secret_key: str = Field(
@@ -79,6 +79,12 @@ class Config(BaseSettings):
     )
     ticket_window: Count = Field(256, description="Fewest tickets that dispatch keeps in each Redis queue.")
     max_attempts: Count = Field(3, description="How often a job is tried, unless its type says otherwise.")
+    poison_strikes: Count = Field(3, description="How often a job may kill the process it runs in.")
+    suspect_lease_losses: Count = Field(
+        2, description="After so many lost leases a job runs in a process of its own, to see whose fault it is."
+    )
+    isolated_memory_mb: Count = Field(1024, description="Address space of a job that runs in a process of its own.")
+    bulk_jobs: Count = Field(10000, description="Most jobs that one enqueue_many takes.")
     backoff_seconds: Seconds = Field(1, description="Wait before the second attempt; it doubles each time.")
     backoff_cap_seconds: Seconds = Field(300, description="Longest wait between two attempts.")
     job_timeout_seconds: Seconds = Field(

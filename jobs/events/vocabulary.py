@@ -27,6 +27,7 @@ TIMELINE: dict[str, str] = {
     "job.waiting": "Suspended until its `step` is answered: a child job or a decision.",
     "job.resumed": "Its `step` was answered; it may run on.",
     "job.retried": "The attempt failed (`code`, `detail`, `traceback`); the next comes `after_seconds`.",
+    "job.snoozed": "The handler asked to run later: `after_seconds`. No attempt is spent.",
     "job.rescued": "Taken back from a `worker` whose lease ran out.",
     "job.released": "Handed back by a worker that was shutting down.",
     "job.completed": "Ended with a result.",

@@ -77,4 +77,6 @@ def _afresh(job: Job) -> dict[str, object]:
         "finished_at": None,
         "expires_at": None,
         "cancel_requested_at": None,
+        "unique_key": "",
+        "strikes": 0,
     }

@@ -41,6 +41,11 @@ def may_push(queue: str) -> bool:
     return not transport().full(queue) and not _unticketed(queue).exists()
 
 
+def room(queue: str) -> int:
+    """How many new jobs may be ticketed at once without passing older ones or overfilling the list."""
+    return settings.CONFIG.ticket_window if may_push(queue) else 0
+
+
 def _unticketed(queue: str) -> JobQuerySet:
     return Job.objects.filter(queue=queue, ticketed=False, status=Status.QUEUED)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import timedelta
-from typing import Any, Protocol
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypedDict, Unpack
 
 from django.conf import settings
 from django.db import IntegrityError
@@ -17,10 +19,13 @@ from pydantic import BaseModel, ValidationError
 from jobs.errors import Conflict, Invalid
 from jobs.events.ledger import Ledger, ledger
 from jobs.failpoints import failpoint
-from jobs.models import IdempotencyKey, Job, Scope
+from jobs.models import Dependency, IdempotencyKey, IfDead, Job, Scope
 from jobs.operations import dispatch, transitions
 from jobs.registry import JobType
 from jobs.states import BIRTHS, Status
+
+BULK_ROWS = 500
+"""Rows in one INSERT: SQLite and PostgreSQL both limit the parameters of a statement."""
 
 
 class Owner(Protocol):
@@ -30,45 +35,124 @@ class Owner(Protocol):
     def pk(self) -> Any: ...
 
 
+class OptionFields(TypedDict, total=False):
+    """``Options`` as keywords."""
+
+    owner: Owner | None
+    scope: str
+    ordering_key: str
+    priority: int
+    delay: timedelta | None
+    scheduled_at: datetime | None
+    expires_in: timedelta | None
+    max_attempts: int | None
+    backoff: Sequence[float] | None
+    timeout: timedelta | None
+    keep_for: timedelta | None
+    depends_on: Sequence[Job]
+    if_dead: IfDead
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a caller may say about a job beyond its payload; see ``enqueue``."""
+
+    owner: Owner | None = None
+    scope: str = ""
+    ordering_key: str = ""
+    priority: int = 0
+    delay: timedelta | None = None
+    scheduled_at: datetime | None = None
+    expires_in: timedelta | None = None
+    max_attempts: int | None = None
+    backoff: Sequence[float] | None = None
+    timeout: timedelta | None = None
+    keep_for: timedelta | None = None
+    depends_on: Sequence[Job] = ()
+    if_dead: IfDead = IfDead.CANCEL
+
+
 def enqueue(
     job_type: JobType,
     payload: BaseModel | dict[str, Any],
     *,
-    owner: Owner | None = None,
-    scope: str = "",
-    ordering_key: str = "",
     idempotency_key: str = "",
-    priority: int = 0,
-    delay: timedelta | None = None,
-    expires_in: timedelta | None = None,
+    unique: str = "",
+    **options: Unpack[OptionFields],
 ) -> Job:
     """Durably record a job; it runs once the surrounding transaction has committed.
 
-    ``scope`` is the stream its events are numbered in (``"game:<id>"``), ``ordering_key`` the lane in which jobs run
-    strictly one after another in the order of their enqueuing. With an ``idempotency_key`` the same owner, job type
-    and scope give the same job for 24 hours (``idempotency_seconds``); another payload under the key is a
-    ``Conflict`` with code ``idempotency_mismatch``. ``priority``: lower runs first. ``expires_in``: how long it may
-    wait for its first start.
+    - ``scope``: the stream its events are numbered in (``"game:<id>"``); ``owner``: who asked.
+    - ``ordering_key``: the lane in which jobs run strictly one after another, in the order of their enqueuing.
+    - ``idempotency_key``: the same owner, job type and scope give the same job for ``idempotency_seconds``; another
+      payload under the key is a ``Conflict`` with code ``idempotency_mismatch``.
+    - ``unique``: while a job of this type with this value is open, it is returned instead of a new one.
+    - ``priority``: lower runs first. ``delay`` or ``scheduled_at``: not before then. ``expires_in``: how long it may
+      wait for its first start. ``timeout``: how long one claim may run.
+    - ``max_attempts``, ``backoff`` (seconds before each further attempt, the last repeats): instead of the type's.
+    - ``depends_on``: runs once these have ended; ``if_dead`` says what if one ends without a result.
+    - ``keep_for``: how long it is kept once it has ended, instead of the setting.
 
     Joins the caller's ledger (which must name the lane) or opens one. Raises ``Invalid`` for a payload that the job
-    type refuses, with the path and reason of each mistake.
+    type refuses, with the path and reason of each mistake, and for options that contradict each other.
     """
-    body = validated(job_type, payload)
-    new = Job(
+    chosen = Options(**options)
+    new = _new(job_type, validated(job_type, payload), chosen, unique=unique)
+    with ledger(lanes=[chosen.ordering_key] if chosen.ordering_key else ()) as book:
+        if idempotency_key and chosen.owner is not None:
+            return _once(book, new, chosen, chosen.owner, idempotency_key)
+        if unique:
+            return _single(book, new, chosen)
+        return _insert(book, new, chosen)
+
+
+def enqueue_many(
+    job_type: JobType, payloads: Sequence[BaseModel | dict[str, Any]], **options: Unpack[OptionFields]
+) -> list[Job]:
+    """Record many jobs of one type with the same options in a few statements, in their order.
+
+    At most ``bulk_jobs``; one wrong payload refuses all, and ``Invalid`` names its index.
+    """
+    if len(payloads) > settings.CONFIG.bulk_jobs:
+        raise Invalid(f"at most {settings.CONFIG.bulk_jobs} jobs at once", code="too_many")
+    chosen = Options(**options)
+    jobs = [_new(job_type, body, chosen) for body in _all_validated(job_type, payloads)]
+    with ledger(lanes=[chosen.ordering_key] if chosen.ordering_key else ()) as book:
+        _insert_all(book, jobs, chosen)
+    return jobs
+
+
+def _all_validated(job_type: JobType, payloads: Sequence[BaseModel | dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for index, payload in enumerate(payloads):
+        try:
+            yield validated(job_type, payload)
+        except Invalid as error:
+            fields = {f"{index}.{path}": why for path, why in error.extra.get("fields", {"": error.detail}).items()}
+            raise Invalid(f"payload {index}: {error.detail}", code=error.code, fields=fields) from None
+
+
+def _new(job_type: JobType, body: dict[str, Any], options: Options, *, unique: str = "") -> Job:
+    if options.delay is not None and options.scheduled_at is not None:
+        raise Invalid("give delay or scheduled_at, not both")
+    delays = options.backoff if options.backoff is not None else job_type.backoff
+    if delays is not None and not all(seconds >= 0 for seconds in delays):
+        raise Invalid("backoff is a list of seconds, none below 0")
+    now = timezone.now()
+    return Job(
         type=job_type.name,
         version=job_type.version,
         queue=job_type.queue,
-        priority=priority,
-        max_attempts=job_type.max_attempts or settings.CONFIG.max_attempts,
+        priority=options.priority,
+        max_attempts=options.max_attempts or job_type.max_attempts or settings.CONFIG.max_attempts,
+        backoff=list(delays) if delays is not None else None,
+        timeout_seconds=options.timeout.total_seconds() if options.timeout else None,
+        keep_seconds=options.keep_for.total_seconds() if options.keep_for else None,
+        unique_key=unique,
         payload=body,
-        owner_id=owner.pk if owner else None,
-        scheduled_at=timezone.now() + delay if delay else None,
-        expires_at=timezone.now() + expires_in if expires_in else None,
+        owner_id=options.owner.pk if options.owner else None,
+        scheduled_at=now + options.delay if options.delay else options.scheduled_at,
+        expires_at=now + options.expires_in if options.expires_in else None,
     )
-    with ledger(lanes=[ordering_key] if ordering_key else ()) as book:
-        if idempotency_key and owner is not None:
-            return _once(book, new, scope, ordering_key, owner, idempotency_key)
-        return _insert(book, new, scope, ordering_key)
 
 
 def validated(job_type: JobType, payload: BaseModel | dict[str, Any]) -> dict[str, Any]:
@@ -89,35 +173,45 @@ def validated(job_type: JobType, payload: BaseModel | dict[str, Any]) -> dict[st
 
 def insert_child(book: Ledger, parent: Job, job_type: JobType, payload: dict[str, Any], *, step: str) -> Job:
     """A child job, in the transaction that makes its locked parent wait; it inherits owner, scope and priority."""
-    child = Job(
-        type=job_type.name,
-        version=job_type.version,
-        queue=job_type.queue,
-        priority=parent.priority,
-        max_attempts=job_type.max_attempts or settings.CONFIG.max_attempts,
-        payload=payload,
-        owner_id=parent.owner_id,
-        scope_id=parent.scope_id,
-        parent=parent,
-        root_id=parent.root_id_or_self,
-        step=step,
-    )
+    child = _new(job_type, payload, Options(priority=parent.priority))
+    child.owner_id, child.scope_id = parent.owner_id, parent.scope_id
+    child.parent, child.root_id, child.step = parent, parent.root_id_or_self, step
     return _born(book, child, Status.QUEUED)
 
 
-def _insert(book: Ledger, job: Job, scope: str, ordering_key: str) -> Job:
-    if scope:
-        job.scope = Scope.objects.filter(key=scope).first() or Scope.objects.get_or_create(key=scope)[0]
-    ahead = 0
-    if ordering_key:
-        job.lane = book.lane(ordering_key)
-        if job.scheduled_at is None:
-            ahead = transitions.take_place(book, job)
-    status = Status.SCHEDULED if job.scheduled_at else Status.PENDING if ahead else Status.QUEUED
+def _insert(book: Ledger, job: Job, options: Options) -> Job:
+    _place(book, job, options)
+    unfinished = _unfinished(job, options)
+    ahead = transitions.take_place(book, job) if job.lane_id is not None and job.scheduled_at is None else 0
+    status = Status.SCHEDULED if job.scheduled_at else Status.PENDING if ahead or unfinished else Status.QUEUED
     _born(book, job, status)
+    Dependency.objects.bulk_create(Dependency(job=job, on=on, if_dead=options.if_dead) for on in unfinished)
     book.tell(job, "request.queued", {"kind": job.type, "position": ahead})
     failpoint("in_enqueue")
     return job
+
+
+def _place(book: Ledger, job: Job, options: Options) -> None:
+    if options.scope:
+        job.scope = Scope.objects.filter(key=options.scope).first() or Scope.objects.get_or_create(key=options.scope)[0]
+    if options.ordering_key:
+        job.lane = book.lane(options.ordering_key)
+
+
+def _unfinished(job: Job, options: Options) -> list[Job]:
+    """What the job has to wait for, locked, so that none of it ends unnoticed before the job is there."""
+    if not options.depends_on:
+        return []
+    found = transitions.lock([on.pk for on in options.depends_on])
+    for on in found.values():
+        if job.lane_id is not None and on.lane_id == job.lane_id and on.place is None:
+            raise Invalid(
+                "a job can't depend on one that will come after it in its lane", fields={"depends_on": str(on)}
+            )
+    lost = [on for on in found.values() if on.ended and on.status != Status.COMPLETED]
+    if len(found) < len(options.depends_on) or (lost and options.if_dead == IfDead.CANCEL):
+        raise Invalid("a job can't depend on one that ended without a result", fields={"depends_on": str(lost[:1])})
+    return [on for on in found.values() if not on.ended]
 
 
 def _born(book: Ledger, job: Job, status: Status) -> Job:
@@ -130,15 +224,41 @@ def _born(book: Ledger, job: Job, status: Status) -> Job:
     return job
 
 
-def _once(book: Ledger, job: Job, scope: str, ordering_key: str, owner: Owner, key: str) -> Job:
+def _insert_all(book: Ledger, jobs: list[Job], options: Options) -> None:
+    if not jobs:
+        return
+    first = jobs[0]
+    _place(book, first, options)
+    for job in jobs:
+        job.scope, job.lane = first.scope, first.lane
+    unfinished = _unfinished(first, options)
+    ahead = 0
+    if first.lane_id is not None and first.scheduled_at is None:
+        ahead = transitions.take_places(book, jobs)
+    room = dispatch.room(first.queue)
+    for index, job in enumerate(jobs):
+        behind = bool(unfinished) or (first.lane_id is not None and ahead + index > 0)
+        job.status = Status.SCHEDULED if job.scheduled_at else Status.PENDING if behind else Status.QUEUED
+        job.ticketed = job.status == Status.QUEUED and index < room
+    Job.objects.bulk_create(jobs, batch_size=BULK_ROWS)
+    Dependency.objects.bulk_create(
+        Dependency(job=job, on=on, if_dead=options.if_dead) for job in jobs for on in unfinished
+    )
+    for index, job in enumerate(jobs):
+        book.note(job, BIRTHS[Status(job.status)])
+        book.tell(job, "request.queued", {"kind": job.type, "position": ahead + index if job.lane_id else 0})
+    book.pushes += [dispatch.push(job) for job in jobs if job.ticketed]
+
+
+def _once(book: Ledger, job: Job, options: Options, owner: Owner, key: str) -> Job:
     """The job of this key: the one it made before, or this one."""
-    operation = f"{job.type}@{scope}"
+    operation = f"{job.type}@{options.scope}"
     digest = hashlib.sha256(json.dumps(job.payload, sort_keys=True).encode()).hexdigest()
     if existing := _earlier(owner, operation, key, digest):
         return existing
     try:
         with ledger():
-            inserted = _insert(book, job, scope, ordering_key)
+            inserted = _insert(book, job, options)
             IdempotencyKey.objects.create(owner_id=owner.pk, operation=operation, key=key, digest=digest, job=inserted)
             return inserted
     except IntegrityError:
@@ -147,6 +267,19 @@ def _once(book: Ledger, job: Job, scope: str, ordering_key: str, owner: Owner, k
         if existing is None:
             raise
         return existing
+
+
+def _single(book: Ledger, job: Job, options: Options) -> Job:
+    """The open job of this type and unique key, or this one."""
+    same = Job.objects.open().filter(type=job.type, unique_key=job.unique_key).select_related("scope")
+    if existing := same.first():
+        return existing
+    try:
+        with ledger():
+            return _insert(book, job, options)
+    except IntegrityError:
+        # Another transaction made it between our look and our insert; it has committed by now.
+        return same.get()
 
 
 def _earlier(owner: Owner, operation: str, key: str, digest: str) -> Job | None:

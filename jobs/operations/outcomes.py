@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from enum import Enum, auto
 from typing import Any
 
+from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
 
@@ -26,26 +28,32 @@ from jobs.states import Outcome, Status
 logger = logging.getLogger(__name__)
 
 
+class How(Enum):
+    """How a claim ended, which decides what comes of the job."""
+
+    DONE = auto()
+    REJECTED = auto()  # done, and the answer is no
+    FAILED = auto()  # another attempt if any is left
+    HOPELESS = auto()  # no attempt would help
+    INNOCENT = auto()  # the database failed it: the same attempt again
+    SNOOZED = auto()  # it asked to run later: the same attempt again
+    STRUCK = auto()  # it killed the process it ran in: the same attempt again, until it has done so too often
+    CANCELLED = auto()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """One claim's end. ``error`` (``{"code", "detail"}``) marks a failed attempt.
-
-    ``retry`` false: no further attempt whatever is left; ``retry_seconds``: when the next comes, ``None`` for backoff.
-    ``innocent``: the database failed it, so it costs no attempt. ``cancelled``: it stopped because it was called off.
-    """
+    """One claim's end. ``error`` is ``{"code", "detail"}``; ``after_seconds`` until the next attempt, else backoff."""
 
     job_id: int
     token: int
     lane_id: int | None
     parent_id: int | None
+    how: How = How.DONE
     result: Any = None
-    rejected: bool = False
-    error: dict[str, Any] | None = None
+    error: dict[str, Any] = field(default_factory=dict)
     traceback: str = ""
-    retry: bool = True
-    retry_seconds: float | None = None
-    innocent: bool = False
-    cancelled: bool = False
+    after_seconds: float | None = None
 
 
 def settle(batch: Sequence[Ended]) -> set[int]:
@@ -67,25 +75,12 @@ def _settle_unstorable(ended: Ended, error: DatabaseError) -> set[int]:
     try:
         return _settle([ended])
     except DatabaseError:
-        if ended.error is not None:
+        if ended.how not in (How.DONE, How.REJECTED):
             raise
         logger.exception("the result of job %s cannot be stored", ended.job_id)
-        failure = {
-            "code": "unstorable_result",
-            "detail": f"the database refused the result: {type(error).__name__}",
-        }
-        return _settle(
-            [
-                Ended(
-                    job_id=ended.job_id,
-                    token=ended.token,
-                    lane_id=ended.lane_id,
-                    parent_id=ended.parent_id,
-                    error=failure,
-                    retry=False,
-                )
-            ]
-        )
+        reason = f"the database refused the result: {type(error).__name__}"
+        failure = {"code": "unstorable_result", "detail": reason}
+        return _settle([replace(ended, how=How.HOPELESS, result=None, error=failure)])
 
 
 def _settle(batch: Sequence[Ended]) -> set[int]:
@@ -101,28 +96,47 @@ def _settle(batch: Sequence[Ended]) -> set[int]:
 
 
 def _move(job: Job, ended: Ended) -> Move:
-    if ended.cancelled:
-        return cancelled(job)
-    if ended.error is None:
-        outcome = Outcome.REJECTED if ended.rejected else Outcome.DONE
-        return Move(
-            job,
-            Status.COMPLETED,
-            "job.completed",
-            changes={"result": ended.result, "outcome": outcome, "error": None},
-        )
+    match ended.how:
+        case How.DONE | How.REJECTED:
+            outcome = Outcome.DONE if ended.how == How.DONE else Outcome.REJECTED
+            changes = {"result": ended.result, "outcome": outcome, "error": None}
+            return Move(job, Status.COMPLETED, "job.completed", changes=changes)
+        case How.CANCELLED:
+            return cancelled(job)
     if job.cancel_requested_at is not None:
         return cancelled(job)
-    told = {"attempt": job.attempt, **ended.error, "traceback": ended.traceback}
-    if not ended.innocent and (not ended.retry or job.attempt >= job.max_attempts):
-        return Move(job, Status.DEAD, "job.dead", told, {"error": ended.error})
-    seconds = backoff.delay_seconds(job.attempt) if ended.retry_seconds is None else ended.retry_seconds
-    counted = {"lease_losses": job.lease_losses + 1} if ended.innocent else {"attempt": job.attempt + 1}
+    match ended.how:
+        case How.SNOOZED:
+            return _later(job, ended, "job.snoozed", {})
+        case How.INNOCENT:
+            return _later(job, ended, "job.retried", {"lease_losses": job.lease_losses + 1})
+        case How.STRUCK:
+            return _struck(job, ended)
+        case How.FAILED if job.attempt < job.max_attempts:
+            return _later(job, ended, "job.retried", {"attempt": job.attempt + 1})
+    return _dead(job, ended)
+
+
+def _struck(job: Job, ended: Ended) -> Move:
+    strikes = job.strikes + 1
+    if strikes < settings.CONFIG.poison_strikes:
+        return _later(job, ended, "job.retried", {"strikes": strikes})
+    detail = f"the job killed the process it ran in {strikes} times"
+    return _dead(job, replace(ended, error={"code": "poison", "detail": detail}), strikes=strikes)
+
+
+def _dead(job: Job, ended: Ended, **changes: Any) -> Move:
+    return Move(job, Status.DEAD, "job.dead", _told(job, ended), {"error": ended.error, **changes})
+
+
+def _later(job: Job, ended: Ended, event: str, counted: dict[str, int]) -> Move:
+    seconds = ended.after_seconds
+    if seconds is None:
+        seconds = backoff.delay_seconds(job.attempt, job.backoff)
     due = timezone.now() + timedelta(seconds=seconds)
-    return Move(
-        job,
-        Status.SCHEDULED,
-        "job.retried",
-        told | {"after_seconds": round(seconds, 3)},
-        {"error": ended.error, "scheduled_at": due, **counted},
-    )
+    told = _told(job, ended) | {"after_seconds": round(seconds, 3)}
+    return Move(job, Status.SCHEDULED, event, told, {"error": ended.error, "scheduled_at": due, **counted})
+
+
+def _told(job: Job, ended: Ended) -> dict[str, Any]:
+    return {"attempt": job.attempt, **ended.error, "traceback": ended.traceback}

@@ -15,9 +15,9 @@ from django.db.models.functions import Now
 
 from jobs import registry
 from jobs.events.ledger import Ledger, LedgerError
-from jobs.models import Job, JobStep, StepKind
+from jobs.models import Dependency, IfDead, Job, JobStep, StepKind
 from jobs.operations import dispatch
-from jobs.states import FINAL, TRANSITIONS, RequestStatus, Status
+from jobs.states import FINAL, OPEN, TRANSITIONS, RequestStatus, Status
 
 CANCELLED = {"code": "cancelled", "detail": "the request was called off"}
 
@@ -70,6 +70,7 @@ def apply(book: Ledger, moves: Sequence[Move], *, parents: dict[int, Job] | None
         _tell_end(book, move.job)
     _answer_parents(book, [move.job for move in ended], parents or {})
     _release_lanes(book, [move.job for move in ended])
+    _release_dependents(book, [move.job for move in ended])
 
 
 def _check(move: Move) -> None:
@@ -166,19 +167,71 @@ def _release_lanes(book: Ledger, ended: Sequence[Job]) -> None:
     lanes = {job.lane_id for job in ended if job.lane_id is not None and job.place is not None}
     if unlocked := lanes - set(book.lanes):
         raise LedgerError(f"a job of lane #{unlocked.pop()} ends: name the lane in ledger(lanes=…)")
-    heads = [
-        Job.objects.open().filter(lane=lane, place__isnull=False).order_by("place").first() for lane in sorted(lanes)
-    ]
-    pending = [head.pk for head in heads if head is not None and head.status == Status.PENDING]
-    if pending:
-        apply(book, [Move(job, Status.QUEUED, "job.queued") for job in lock(pending).values()])
+    _let_run(book, [head.pk for head in _heads(lanes)])
+
+
+def _heads(lanes: Iterable[int]) -> list[Job]:
+    """The jobs at the heads of these lanes."""
+    open_ = Job.objects.open().filter(place__isnull=False).order_by("place")
+    return [head for lane in sorted(lanes) if (head := open_.filter(lane=lane).first())]
+
+
+def _release_dependents(book: Ledger, ended: Sequence[Job]) -> None:
+    """What waited for these jobs may run, or is called off with one that died."""
+    waiting = list(Dependency.objects.filter(on__in=ended, job__status=Status.PENDING).order_by("job"))
+    if not waiting:
+        return
+    dead = {job.pk for job in ended if job.status != Status.COMPLETED}
+    doomed = {row.job_id for row in waiting if row.on_id in dead and row.if_dead == IfDead.CANCEL}
+    for job in lock(doomed).values() if doomed else ():
+        # In a lane that this transaction has not locked, the service "due" calls it off a moment later.
+        if job.status == Status.PENDING and (job.lane_id is None or job.lane_id in book.lanes):
+            apply(book, [cancelled(job)])
+    _let_run(book, [row.job_id for row in waiting if row.job_id not in doomed])
+
+
+def _let_run(book: Ledger, ids: Iterable[int]) -> None:
+    """Queue those of these jobs that are pending, at the head of their lane and wait for nothing else."""
+    pending = [job for job in lock(ids).values() if job.status == Status.PENDING] if (ids := list(ids)) else []
+    ready = [job for job in pending if not waits_for_others(job) and _is_head(book, job)]
+    if ready:
+        apply(book, [Move(job, Status.QUEUED, "job.queued") for job in ready])
+
+
+def waits_for_others(job: Job) -> bool:
+    """Whether a job that it depends on has not ended."""
+    return Dependency.objects.filter(job=job, on__status__in=OPEN).exists()
+
+
+def _is_head(book: Ledger, job: Job) -> bool:
+    """Whether nobody is ahead in its lane. A lane that is not locked here is left to the service ``due``."""
+    if job.lane_id is None:
+        return True
+    return job.lane_id in book.lanes and _heads([job.lane_id])[0].pk == job.pk
+
+
+def release_pending(book: Ledger, ids: Iterable[int]) -> None:
+    """Look again at pending jobs, whose lanes are locked: call off the doomed, let run what waits for nothing."""
+    ids = list(ids)
+    gone = Dependency.objects.filter(job__in=ids, if_dead=IfDead.CANCEL, on__status__in=FINAL - {Status.COMPLETED})
+    for job in lock(set(gone.values_list("job", flat=True))).values():
+        if job.status == Status.PENDING:
+            apply(book, [cancelled(job)])
+    _let_run(book, ids)
 
 
 def take_place(book: Ledger, job: Job) -> int:
     """Put a job at its lane's tail, the lane being locked; how many unfinished jobs are ahead."""
-    assert job.lane_id is not None
-    lane = book.lanes[job.lane_id]
-    job.place = lane.next_place
-    lane.next_place += 1
+    return take_places(book, [job])
+
+
+def take_places(book: Ledger, jobs: Sequence[Job]) -> int:
+    """Put jobs at their one lane's tail, in their order; how many unfinished jobs are ahead of the first."""
+    assert jobs[0].lane_id is not None
+    lane = book.lanes[jobs[0].lane_id]
+    first = lane.next_place
+    for place, job in enumerate(jobs, first):
+        job.place = place
+    lane.next_place = first + len(jobs)
     lane.save(update_fields=["next_place"])
-    return Job.objects.open().filter(lane_id=lane.pk, place__lt=job.place).count()
+    return Job.objects.open().filter(lane_id=lane.pk, place__lt=first).count()

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
 from jobs.events.ledger import Ledger, ledger
-from jobs.models import Job
-from jobs.operations.transitions import Move, apply, lock, take_place
-from jobs.states import Status
+from jobs.models import Dependency, IfDead, Job
+from jobs.operations.transitions import Move, apply, lock, release_pending, take_place, waits_for_others
+from jobs.states import FINAL, OPEN, Status
 
 BATCH = 200
+
+
+def run_released() -> float:
+    """Let run, or call off, jobs whose last dependency ended in a transaction that had not locked their lane."""
+    pending = Dependency.objects.filter(job__status=Status.PENDING)
+    blocked = pending.filter(on__status__in=OPEN).values("job")
+    doomed = pending.filter(if_dead=IfDead.CANCEL, on__status__in=FINAL - {Status.COMPLETED}).values("job")
+    ahead = Job.objects.open().filter(lane=OuterRef("lane"), place__lt=OuterRef("place"))
+    free = Q(pk__in=pending.values("job")) & ~Q(pk__in=blocked) & ~Exists(ahead)
+    released = Job.objects.filter(Q(pk__in=doomed) | free)
+    found = list(released.filter(status=Status.PENDING).values_list("pk", "lane_id")[:BATCH])
+    if found:
+        with ledger(lanes={lane for _, lane in found if lane is not None}) as book:
+            release_pending(book, [pk for pk, _ in found])
+    return settings.CONFIG.tick_seconds
 
 
 def run_due() -> float:
@@ -26,8 +42,9 @@ def run_due() -> float:
 
 
 def _runnable(book: Ledger, job: Job) -> Move:
+    blocked = waits_for_others(job)
     if job.lane_id is None or job.place is not None:
-        return Move(job, Status.QUEUED, "job.queued")
-    ahead = take_place(book, job)
+        return Move(job, Status.PENDING, "job.pending") if blocked else Move(job, Status.QUEUED, "job.queued")
+    ahead = take_place(book, job) or blocked
     to, event = (Status.PENDING, "job.pending") if ahead else (Status.QUEUED, "job.queued")
     return Move(job, to, event, changes={"place": job.place})

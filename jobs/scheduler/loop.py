@@ -15,7 +15,7 @@ from django.db import Error, connection
 from jobs import registry
 from jobs.connections import use_direct_connection
 from jobs.registry import Tick
-from jobs.scheduler.due import run_due
+from jobs.scheduler.due import run_due, run_released
 from jobs.scheduler.expiry import run_expiry
 from jobs.scheduler.leadership import lead, step_down
 from jobs.scheduler.rescue import run_rescue
@@ -26,7 +26,8 @@ logger = logging.getLogger(__name__)
 
 def services() -> dict[str, Tick]:
     """The queue's own services and those that upper rooms registered."""
-    return {"due": run_due, "rescue": run_rescue, "sweep": Sweep(), "expiry": run_expiry, **registry.ticks()}
+    own = {"due": run_due, "released": run_released, "rescue": run_rescue, "sweep": Sweep(), "expiry": run_expiry}
+    return {**own, **registry.ticks()}
 
 
 class Scheduler:

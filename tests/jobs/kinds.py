@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import signal
 import threading
 import time
 from typing import Any
@@ -10,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, JsonValue
 
 from jobs.context import JobContext
-from jobs.errors import PermanentError, RetryLater
+from jobs.errors import PermanentError, RetryLater, Snooze
 from jobs.models import Scope
 from jobs.registry import JobType
 from jobs.results import Rejected
@@ -46,6 +49,11 @@ SLEEP = _type("sleep")
 MISUSE = _type("misuse", max_attempts=1)
 
 
+SNOOZE = _type("snooze")
+STUCK = _type("stuck", timeout_seconds=0.5, max_attempts=1)
+ALONE = _type("alone", isolate=True, timeout_seconds=2, max_attempts=2)
+
+
 def echo(ctx: JobContext, plan: Plan) -> Echoed | Rejected:
     ran.append(plan.text)
     return Rejected(reason="no") if plan.do == "reject" else Echoed(text=plan.text)
@@ -62,6 +70,32 @@ def fail(ctx: JobContext, plan: Plan) -> JsonValue:
     if plan.do == "recover" and ctx.attempt == 2:
         return "recovered"
     raise ZeroDivisionError("secret detail")
+
+
+def snooze(ctx: JobContext, plan: Plan) -> JsonValue:
+    raise Snooze(60)
+
+
+def stuck(ctx: JobContext, plan: Plan) -> JsonValue:
+    while plan.do == "spin":
+        pass
+    time.sleep(plan.seconds)
+    return None
+
+
+def alone(ctx: JobContext, plan: Plan) -> JsonValue:
+    match plan.do:
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "spin":
+            while True:
+                with contextlib.suppress(Exception):
+                    time.sleep(0.01)
+        case "memory":
+            return len(bytearray(4 << 30))
+        case "step":
+            return ctx.step("one", _note, "one")
+    return os.getpid()
 
 
 def parent(ctx: JobContext, plan: Plan) -> JsonValue:

@@ -9,7 +9,7 @@ from jobs.models import Job, JobEvent
 from jobs.operations import leases
 from jobs.operations.controls import cancel, revive
 from jobs.operations.enqueue import enqueue
-from jobs.operations.outcomes import Ended, settle
+from jobs.operations.outcomes import Ended, How, settle
 from jobs.states import Status
 from jobs.testing import run_next, run_until_idle
 from tests.jobs import kinds
@@ -61,7 +61,7 @@ def test_a_parent_whose_child_runs_ends_when_the_child_has_stopped() -> None:
     cancel(parent.pk)
     assert fresh(parent).status == Status.WAITING
     assert leases.called_off(worker.pk) == {child.pk}
-    settle([Ended(job_id=child.pk, token=child.token, lane_id=None, parent_id=parent.pk, cancelled=True)])
+    settle([Ended(job_id=child.pk, token=child.token, lane_id=None, parent_id=parent.pk, how=How.CANCELLED)])
     assert (fresh(child).status, fresh(parent).status) == (Status.CANCELLED, Status.CANCELLED)
 
 
@@ -78,7 +78,7 @@ def test_a_failed_attempt_of_a_job_that_was_called_off_is_its_last() -> None:
     (claimed,) = leases.claim_next(["system"], limit=1, worker_id=worker.pk)
     cancel(job.pk)
     error = {"code": "x", "detail": "y"}
-    settle([Ended(job_id=job.pk, token=claimed.token, lane_id=None, parent_id=None, error=error)])
+    settle([Ended(job_id=job.pk, token=claimed.token, lane_id=None, parent_id=None, how=How.FAILED, error=error)])
     assert fresh(job).status == Status.CANCELLED
 
 
