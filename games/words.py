@@ -12,11 +12,18 @@ VALUE_CHARACTERS = 200
 
 
 def value_text(value: JsonValue) -> str:
-    """A value as it would be typed: text as it is, anything else as JSON; ``nothing`` for ``None``."""
+    """A value for people: text as it is, a list of plain values with commas, anything else as JSON."""
     if value is None:
         return "nothing"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, str) else _joined(value) or json.dumps(value, ensure_ascii=False)
     return text if len(text) <= VALUE_CHARACTERS else f"{text[:VALUE_CHARACTERS]}…"
+
+
+def _joined(value: JsonValue) -> str:
+    """The items of a list that holds plain values only, else nothing."""
+    if not isinstance(value, list) or any(item is None or isinstance(item, list | dict) for item in value):
+        return ""
+    return ", ".join(map(value_text, value))
 
 
 def change_text(change: dict[str, Any]) -> str:

@@ -25,11 +25,12 @@ def test_a_change_reads_as_what_it_did(change: dict[str, object], text: str) -> 
 
 
 def test_a_state_is_rows_of_paths_and_values() -> None:
-    state = {"party": {"gold": 3, "bags": {"left": ["rope"]}}, "empty": {}, "night": False}
+    state = {"party": {"gold": 3, "bags": {"left": ["rope", "key", 2]}}, "empty": {}, "none": [], "night": False}
     assert list(state_rows(state)) == [
         ("party.gold", "3"),
-        ("party.bags.left", '["rope"]'),
+        ("party.bags.left", "rope, key, 2"),
         ("empty", "{}"),
+        ("none", "[]"),
         ("night", "false"),
     ]
 
