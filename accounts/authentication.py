@@ -4,12 +4,14 @@ A request with an ``Authorization`` header is judged by it alone: cookies are ig
 it. Without one the session counts, and whatever changes something must carry the CSRF token.
 """
 
+from typing import cast
+
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import CsrfViewMiddleware
 from ninja.errors import AuthenticationError
 from ninja.security.base import AuthBase
-from ninja.utils import check_csrf
 
 from accounts import tokens
 from accounts.models import Scope
@@ -42,9 +44,23 @@ class Caller(AuthBase):
     def _by_session(self, request: HttpRequest) -> User | None:
         if not isinstance(request.user, User):
             return None
-        if check_csrf(request):
-            raise PermissionDenied("the CSRF token is missing or wrong")
+        if reason := _csrf_mistake(request):
+            raise PermissionDenied(reason)
         return request.user
+
+
+class _Csrf(CsrfViewMiddleware):
+    """Django's check, which answers with its reason instead of a page."""
+
+    def _reject(self, request: HttpRequest, reason: str) -> str:
+        return reason
+
+
+def _csrf_mistake(request: HttpRequest) -> str | None:
+    """Why this request may come from a foreign page, if it changes something and may."""
+    check = _Csrf(lambda _: HttpResponse())
+    check.process_request(request)
+    return cast(str | None, check.process_view(request, check, (), {}))
 
 
 CAN_READ = Caller(Scope.READ)

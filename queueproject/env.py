@@ -25,7 +25,7 @@ class Config(BaseSettings):
 
     debug: bool = Field(
         False,
-        description="Development mode: cookies over plain HTTP, readable logs, assets from the source. Never in public.",
+        description="Development: cookies over plain HTTP, readable logs, assets from the source. Never in public.",
     )
     demo: bool = Field(False, description="Allow the demo's games and its users with known passwords. Needs DEBUG.")
     secret_key: str = Field(

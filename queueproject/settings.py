@@ -16,14 +16,11 @@ django_stubs_ext.monkeypatch()
 BASE_DIR = Path(__file__).resolve().parent.parent
 CONFIG = env.load()
 
-DEBUG = CONFIG.debug
+# Django's own debug mode stays off: it keeps queries in memory and shows tracebacks to whoever is there.
+DEBUG = False
 SECRET_KEY = CONFIG.secret_key
 ALLOWED_HOSTS = list(CONFIG.allowed_hosts)
 CSRF_TRUSTED_ORIGINS = list(CONFIG.trusted_origins)
-
-ROOMS = [
-    room for room in ("accounts", "jobs", "approvals", "generation", "games") if (BASE_DIR / room / "apps.py").exists()
-]
 
 # Daphne serves by its own command. As an app it would only change runserver, and cost every worker 23 MB.
 INSTALLED_APPS = [
@@ -38,7 +35,11 @@ INSTALLED_APPS = [
     "django_htmx",
     "csp",
     "ninja",
-    *(f"{room}.apps.{room.capitalize()}Config" for room in ROOMS),
+    "accounts.apps.AccountsConfig",
+    "jobs.apps.JobsConfig",
+    "approvals.apps.ApprovalsConfig",
+    "generation.apps.GenerationConfig",
+    "games.apps.GamesConfig",
 ]
 
 MIDDLEWARE = [
@@ -105,7 +106,7 @@ AUTH_PASSWORD_VALIDATORS = [
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
 
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not CONFIG.debug
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
@@ -131,12 +132,12 @@ LANGUAGE_CODE = "en"
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = DEBUG
+WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = CONFIG.debug
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
-        if DEBUG
+        if CONFIG.debug
         else "whitenoise.storage.CompressedManifestStaticFilesStorage"
     },
 }

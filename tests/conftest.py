@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 from pytest_django import DjangoDbBlocker, Settings
 from redis import Redis
 
@@ -94,9 +94,10 @@ def stack(transactional_db: None, tmp_path: Path) -> Iterator[Stack]:
     processes.print_logs()
 
 
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, without a window."""
+@pytest.fixture
+def chromium(monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
+    """Debian's Chromium, without a window. One for each test: until it stops, its event loop owns this thread."""
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         yield browser
@@ -104,31 +105,25 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def new_page(
-    chromium: Browser, stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., Page]]:
+def new_page(chromium: Browser, stack: Stack) -> Iterator[Callable[..., Page]]:
     """``new_page(**options)`` opens a page in a fresh context, which is another person's browser.
 
     A page's uncaught error or a violation of the content security policy fails the test.
     """
-    # Playwright's event loop runs in this thread; the ORM would take it for the code's own.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
     complaints: list[str] = []
-    contexts: list[BrowserContext] = []
 
     def complain(message: ConsoleMessage) -> None:
         if message.type == "error" and "Content Security Policy" in message.text:
             complaints.append(message.text)
 
     def open_page(**options: Any) -> Page:
-        contexts.append(chromium.new_context(base_url=stack.base_url, **options))
-        page = contexts[-1].new_page()
+        page = chromium.new_context(base_url=stack.base_url, **options).new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", complain)
         return page
 
     yield open_page
-    for context in contexts:
+    for context in chromium.contexts:
         context.close()
     assert not complaints
 

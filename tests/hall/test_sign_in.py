@@ -26,8 +26,10 @@ def test_a_person_signs_in_by_keyboard_and_out_again(stack: Stack, new_page: Cal
     page.keyboard.press("Enter")
     expect(page).to_have_url(f"{stack.base_url}/admin/")
     assert [cookie["name"] for cookie in page.context.cookies() if cookie.get("httpOnly")] == ["sessionid"]
-    page.goto("/sign-in/?next=/healthz")
-    expect(page).to_have_url(f"{stack.base_url}/healthz")
+    page.goto("/sign-in/")
+    expect(page).to_have_url(f"{stack.base_url}/")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
 def test_the_api_documentation_works_under_the_strict_policy(stack: Stack, new_page: Callable[..., Page]) -> None:
