@@ -8,11 +8,14 @@ from datetime import datetime
 from typing import NamedTuple, Never
 from uuid import UUID
 
+from django.contrib.auth.models import User
 from django.db.models import Q
 
 from approvals.drafts import Candidate
 from approvals.models import Approval, ApprovalQuerySet, ApprovalVersion
+from jobs import registry
 from jobs.errors import Invalid
+from jobs.models import Scope
 
 MOST = 100
 """The most approvals on a page."""
@@ -76,3 +79,17 @@ def _parse(cursor: str) -> tuple[datetime, UUID]:
 
 def _refuse() -> Never:
     raise Invalid("start again without a cursor", fields={"cursor": "is not one that an earlier page gave"})
+
+
+def decidable_keys(user: User) -> set[str]:
+    """The keys of the scopes in which this user decides."""
+    return {key for rules in registry.scope_kinds().values() for row in rules.decidable(user) for key in row.values()}
+
+
+def decidable_scopes(user: User) -> set[int] | None:
+    """The ids of the scopes in which this user decides; ``None`` for who decides nowhere.
+
+    A scope has no row before its first request, so the set may be empty for someone who decides.
+    """
+    keys = decidable_keys(user)
+    return set(Scope.objects.filter(key__in=keys).values_list("pk", flat=True)) if keys else None

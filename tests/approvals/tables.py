@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from approvals.models import Approval
 from jobs.changes import Change
 from jobs.context import JobContext
-from jobs.models import Job, JobEvent, Scope
+from jobs.models import Job, JobEvent, Lane
 from jobs.operations.enqueue import enqueue
 from jobs.registry import DecisionPolicy, JobType
 from jobs.results import Rejected
@@ -45,7 +45,7 @@ class Tables:
 
     def add(self, table: Table) -> Table:
         self.tables[table.key] = table
-        Scope.objects.get_or_create(key=table.key)
+        Lane.objects.get_or_create(key=table.key)
         return table
 
     def label(self, key: str) -> str:
@@ -57,10 +57,10 @@ class Tables:
     def may_decide(self, user: Any, key: str) -> bool:
         return user in self.tables[key].deciders
 
-    def visible(self, user: Any) -> QuerySet[Scope, Any]:
+    def visible(self, user: Any) -> QuerySet[Lane, Any]:
         return self._keys(key for key in self.tables if self.may_see(user, key))
 
-    def decidable(self, user: Any) -> QuerySet[Scope, Any]:
+    def decidable(self, user: Any) -> QuerySet[Lane, Any]:
         return self._keys(key for key in self.tables if self.may_decide(user, key))
 
     def decider_online(self, key: str) -> bool:
@@ -70,8 +70,9 @@ class Tables:
         return self.tables[key].policy
 
     @staticmethod
-    def _keys(keys: Iterable[str]) -> QuerySet[Scope, Any]:
-        return Scope.objects.filter(key__in=list(keys)).values("key")
+    def _keys(keys: Iterable[str]) -> QuerySet[Lane, Any]:
+        """Rows that hold the keys, as a game's row holds its own; a scope's row comes with its first event."""
+        return Lane.objects.filter(key__in=list(keys)).values("key")
 
 
 class Talk(BaseModel):
