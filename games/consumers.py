@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -76,10 +74,10 @@ async def game_socket(scope: dict[str, Any], receive: Receive, send: Send) -> No
 
 
 async def _play(socket: Socket[Frame], scope: dict[str, Any]) -> None:
-    find_seat = partial(take_seat, scope["user"], scope["token_scopes"], scope["url_route"]["kwargs"]["game_id"])
-    if Scope.READ not in scope["token_scopes"]:
+    user, granted, game_id = scope["user"], scope["token_scopes"], scope["url_route"]["kwargs"]["game_id"]
+    if Scope.READ not in granted:
         raise Closing(FORBIDDEN, "forbidden", f"the token lacks the scope {Scope.READ.value!r}")
-    seat = await in_thread(find_seat)
+    seat = await in_thread(take_seat, user, granted, game_id)
     if seat is None:
         raise Closing(NOT_FOUND, "not_found", operations.NO_GAME)
     async with hub().watch(await in_thread(scope_id, seat.game.scope_key)) as stream, asyncio.TaskGroup() as tasks:
@@ -88,7 +86,7 @@ async def _play(socket: Socket[Frame], scope: dict[str, Any]) -> None:
         tasks.create_task(play.obey())
         tasks.create_task(play.tell())
         tasks.create_task(play.be_present())
-        tasks.create_task(socket.guard(scope["revalidate"], partial(play.sit_down_again, find_seat)))
+        tasks.create_task(socket.guard(scope["revalidate"], play.sit_down_again))
 
 
 class Play:
@@ -194,12 +192,12 @@ class Play:
                 await in_thread(operations.presence, self._seat.user, self._seat.game)
             await asyncio.sleep(settings.CONFIG.presence_write_seconds)
 
-    async def sit_down_again(self, find_seat: Callable[[], Seat | None]) -> None:
-        """The member's role and rights as they are now."""
+    async def sit_down_again(self) -> None:
+        """The member's role, and so rights, as they are now."""
         try:
-            seat = await in_thread(find_seat)
+            role = await in_thread(self._seat.game.role_of, self._seat.user)
         except (OperationalError, InterfaceError):
             return  # Nothing can be read meanwhile; the next check comes soon.
-        if seat is None:
+        if role is None:
             raise Closing(FORBIDDEN, "forbidden", "you are no longer a member of this game")
-        self._seat = seat
+        self._seat = replace(self._seat, role=role)
