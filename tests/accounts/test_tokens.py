@@ -30,6 +30,7 @@ def test_the_raw_token_authenticates_and_is_not_stored(user: User) -> None:
     "change",
     [
         lambda raw: raw + "x",
+        lambda raw: raw[:-1] + ("A" if raw[-1] != "A" else "B"),
         lambda raw: raw[:-1],
         lambda raw: raw.replace("qp_", "qq_"),
         lambda raw: raw.rsplit("_", 1)[0] + "_",
