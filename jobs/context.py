@@ -64,7 +64,7 @@ class JobContext:
         self.guard = WriteGuard()
         self.lost = False
         self.called_off = False
-        self._job = job
+        self.job = job
         self._runtime = runtime
         self.deadline = time.monotonic() + timeout_seconds(job)
         self._done = {step.name: step for step in JobStep.objects.filter(job=job, run=job.run)} if job.token > 1 else {}
@@ -117,7 +117,7 @@ class JobContext:
         failpoint(f"before_io:{name}")
         if not connection.in_atomic_block:
             connection.close()
-        key = f"{self._job.public_id}:{self._job.run}:{name}"
+        key = f"{self.job.public_id}:{self.job.run}:{name}"
         remaining = self.deadline - time.monotonic()
         value = self._runtime.run_io(self, fn(*args, idempotency_key=key), max(remaining, 0.0))
         failpoint(f"after_io:{name}")
@@ -162,7 +162,7 @@ class JobContext:
         """A numbered event in the request's scope, with the writes of the ``commit`` that it tells of."""
         if self._book is None:
             raise HandlerMisuse(f"ctx.emit({event!r}) outside ctx.commit: an event belongs to the writes it tells of")
-        self._book.tell(self._job.root or self._job, event, data, private=private)
+        self._book.tell(self.job.root or self.job, event, data, private=private)
 
     def log(self, text: str) -> None:
         """A line for those who look into the job; not repeated while replaying."""
@@ -178,7 +178,7 @@ class JobContext:
     @property
     def request_id(self) -> str:
         """The public id of the request that this job works for."""
-        return str((self._job.root or self._job).public_id)
+        return str((self.job.root or self.job).public_id)
 
     @property
     def replaying(self) -> bool:
@@ -226,9 +226,12 @@ class JobContext:
 _RULING: TypeAdapter[Any] = TypeAdapter(Ruling)
 
 
-@lru_cache(maxsize=512)
 def _adapter(fn: Callable[..., Any]) -> TypeAdapter[Any]:
     """How this function's result is stored and read back, by its return annotation."""
-    target = getattr(fn, "func", fn)
-    hints = get_type_hints(target)
-    return TypeAdapter(hints.get("return", Any))
+    return _adapter_of(get_type_hints(getattr(fn, "func", fn)).get("return", Any))
+
+
+@lru_cache(maxsize=512)
+def _adapter_of(result: Any) -> TypeAdapter[Any]:
+    """Kept by type: kept by function, closures would pile up with all they hold."""
+    return TypeAdapter(result)

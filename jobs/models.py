@@ -45,6 +45,7 @@ class Worker(models.Model):
     name = models.CharField(max_length=200)
     queues = models.JSONField(default=list)
     slots = models.PositiveIntegerField()
+    lost_slots = models.PositiveIntegerField(default=0)
     started_at = models.DateTimeField(db_default=Now())
     beat_at = models.DateTimeField(db_default=Now())
     lease_until = models.DateTimeField(db_index=True)

@@ -6,39 +6,23 @@ again and again, killed after every step, and compares what comes out with the r
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 from django.db.models import F
 from django.db.models.functions import Now
 
 from jobs.context import JobContext
 from jobs.execution import execute
+from jobs.inline import InlineRuntime, inline_context
 from jobs.models import Job, JobStep, Worker
 from jobs.operations import leases
 from jobs.operations.outcomes import settle
 from jobs.scheduler.due import run_due
 from jobs.states import Status
 
-R = TypeVar("R")
-
 MOST_TURNS = 1000
-
-
-class InlineRuntime:
-    """Runs ``ctx.io`` on a loop of its own, in the calling thread."""
-
-    def run_io(self, context: JobContext, coroutine: Coroutine[Any, Any, R], timeout_seconds: float) -> R:
-        return asyncio.run(_within(coroutine, timeout_seconds))
-
-    def report(self, context: JobContext, progress: dict[str, Any]) -> None:
-        Job.objects.filter(pk=context.job_id).update(progress=progress)
-
-
-async def _within(coroutine: Coroutine[Any, Any, R], seconds: float) -> R:
-    return await asyncio.wait_for(coroutine, seconds)
 
 
 def _worker() -> Worker:
@@ -52,7 +36,7 @@ def run_next(context: Callable[[Job], JobContext] | None = None) -> Job | None:
     queues = list(Job.objects.filter(status=Status.QUEUED).order_by("id").values_list("queue", flat=True)[:1])
     jobs = leases.claim_next(queues, limit=1, worker_id=_worker().pk) if queues else []
     for job in jobs:
-        ended = execute(job, context or (lambda claimed: JobContext(claimed, InlineRuntime())))
+        ended = execute(job, context or inline_context)
         if ended is not None:
             settle([ended])
         return job

@@ -46,10 +46,10 @@ def register(*, name: str, queues: Sequence[str], slots: int) -> Worker:
     )
 
 
-def beat(worker_id: int) -> bool:
+def beat(worker_id: int, *, lost_slots: int = 0) -> bool:
     """Renew the lease of a worker and so of all its jobs; ``False`` if it was declared gone meanwhile."""
     alive = Worker.objects.filter(pk=worker_id, ended_at=None)
-    return alive.update(beat_at=Now(), lease_until=_from_now(settings.CONFIG.lease_seconds)) == 1
+    return alive.update(beat_at=Now(), lost_slots=lost_slots, lease_until=_from_now(settings.CONFIG.lease_seconds)) == 1
 
 
 def resign(worker_id: int) -> None:

@@ -26,8 +26,8 @@ logger = logging.getLogger(__name__)
 
 def services() -> dict[str, Tick]:
     """The queue's own services and those that upper rooms registered."""
-    own = {"due": run_due, "released": run_released, "rescue": run_rescue, "sweep": Sweep(), "expiry": run_expiry}
-    return {**own, **registry.ticks()}
+    own: dict[str, Tick] = {"due": run_due, "released": run_released, "rescue": run_rescue, "sweep": Sweep()}
+    return {**own, "expiry": run_expiry, **registry.ticks()}
 
 
 class Scheduler:

@@ -37,6 +37,10 @@ class IoLoop:
         finally:
             self._waiting.pop(context, None)
 
+    def awaits(self, context: JobContext) -> bool:
+        """Whether this context waits for the network, which has a timeout of its own."""
+        return context in self._waiting
+
     def interrupt(self, context: JobContext) -> None:
         """End what this context waits for."""
         if future := self._waiting.get(context):

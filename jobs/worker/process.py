@@ -96,8 +96,8 @@ class Worker(RegisteredWorker):
         while self.slots.claims() and time.monotonic() < self._deadline:
             time.sleep(0.02)
         unfinished = self.slots.claims()
-        for context in self.slots.contexts():
-            self.slots.lose(context)
+        for run in self.slots.runs():
+            self.slots.lose(run)
         if unfinished:
             self._hand_back(unfinished)
         self.pulse.stop()

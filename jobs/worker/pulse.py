@@ -50,6 +50,7 @@ class Pulse:
             if time.monotonic() >= next_look:
                 next_look = time.monotonic() + settings.CONFIG.tick_seconds
                 self._guarded(self._call_off)
+                self._give_up()
             self._guarded(self._store_progress)
             self._slots.reported.wait(max(min(next_beat, next_look) - time.monotonic(), 0.0))
             self._stop.wait(PROGRESS_SECONDS)
@@ -63,21 +64,26 @@ class Pulse:
             connection.close()
 
     def _beat(self) -> None:
-        contexts = self._slots.contexts()
-        if not leases.beat(self.worker_id):
+        runs = self._slots.runs()
+        if not leases.beat(self.worker_id, lost_slots=self._slots.lost):
             self.worker_id = self._register()
             logger.warning("this worker was taken for dead; it goes on as worker %s", self.worker_id)
         held = leases.claims_of(self.worker_id)
-        for context in contexts:
-            if (context.job_id, context.token) not in held:
-                self._slots.lose(context)
+        for run in runs:
+            if (run.job_id, run.token) not in held:
+                self._slots.lose(run)
 
     def _call_off(self) -> None:
-        contexts = self._slots.contexts()
-        called_off = leases.called_off(self.worker_id) if contexts else ()
-        for context in contexts:
-            if context.job_id in called_off:
-                self._slots.call_off(context)
+        runs = self._slots.runs()
+        called_off = leases.called_off(self.worker_id) if runs else ()
+        for run in runs:
+            if run.job_id in called_off:
+                self._slots.call_off(run)
+
+    def _give_up(self) -> None:
+        for run in self._slots.runs():
+            if time.monotonic() > run.deadline + settings.CONFIG.tick_seconds:
+                self._slots.give_up(run)
 
     def _store_progress(self) -> None:
         self._slots.reported.clear()

@@ -13,12 +13,17 @@ from jobs.context import JobContext
 from jobs.execution import execute
 from jobs.models import Job
 from jobs.operations.outcomes import Ended
+from jobs.worker.isolation import IsolatedRun, runs_alone, timed_out
 from jobs.worker.loop import IoLoop
 
 R = TypeVar("R")
 
 Claim = tuple[int, int]
 """A job's id and the token it was claimed with: the same job may be claimed again while its old stack unwinds."""
+
+
+Run = JobContext | IsolatedRun
+"""A claim being worked on: in a thread of ours, or in a process of its own."""
 
 
 class Slots:
@@ -32,7 +37,8 @@ class Slots:
         self._free = threading.Semaphore(size)
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="slot")
         self._io = IoLoop()
-        self._running: dict[Claim, JobContext | None] = {}
+        self._running: dict[Claim, Run | None] = {}
+        self._given_up: set[Claim] = set()
 
     def take(self, limit: int, timeout_seconds: float) -> int:
         """Take up to ``limit`` free slots, waiting for the first; how many."""
@@ -54,38 +60,66 @@ class Slots:
         self._threads.submit(self._run, job)
 
     def done(self, claim: Claim) -> None:
-        """The end of a claim is stored, or was not ours to store: its slot is free."""
-        del self._running[claim]
-        self.free()
+        """The end of a claim is stored, or was not ours to store: its slot is free, unless its thread is stuck."""
+        if self._running.pop(claim, None) is None or claim not in self._given_up:
+            self.free()
 
     def claims(self) -> list[Claim]:
-        """What occupies slots now."""
+        """What is being worked on now."""
         return list(self._running)
 
-    def contexts(self) -> list[JobContext]:
-        """The contexts of the handlers that run now."""
-        return [context for context in list(self._running.values()) if context is not None]
+    def runs(self) -> list[Run]:
+        """The handlers that run now."""
+        return [run for run in list(self._running.values()) if run is not None]
 
-    def lose(self, context: JobContext) -> None:
+    @property
+    def lost(self) -> int:
+        """How many slots are held by threads that did not stop when their time was up."""
+        return len(self._given_up)
+
+    def lose(self, run: Run) -> None:
         """Tell a handler that its claim is over: it can write no more, and its network wait ends now."""
-        context.lost = True
-        self._io.interrupt(context)
+        run.lost = True
+        self._interrupt(run)
 
-    def call_off(self, context: JobContext) -> None:
+    def call_off(self, run: Run) -> None:
         """Tell a handler that its job was called off; its network wait ends now."""
-        context.called_off = True
-        self._io.interrupt(context)
+        run.called_off = True
+        self._interrupt(run)
+
+    def give_up(self, run: Run) -> None:
+        """Fail a job whose thread is stuck past its time. A thread can't be killed: its slot is lost until it ends."""
+        claim = (run.job_id, run.token)
+        if isinstance(run, IsolatedRun) or claim in self._given_up or self._io.awaits(run):
+            return
+        self._given_up.add(claim)
+        self.lose(run)
+        self._hand_over(timed_out(run.job))
+
+    def _interrupt(self, run: Run) -> None:
+        if isinstance(run, JobContext):
+            self._io.interrupt(run)
 
     def _run(self, job: Job) -> None:
+        claim = (job.pk, job.token)
         ended: Ended | None = None
         try:
-            ended = execute(job, self._context)
+            ended = self._isolated(job) if runs_alone(job) else execute(job, self._context)
         finally:
             connection.close()
-            if ended is None:
-                self.done((job.pk, job.token))
+            if claim in self._given_up:
+                self._given_up.discard(claim)
+                self.free()
+            elif ended is None:
+                self.done(claim)
             else:
                 self._hand_over(ended)
+
+    def _isolated(self, job: Job) -> Ended | None:
+        run = IsolatedRun(job)
+        self._running[job.pk, job.token] = run
+        connection.close()
+        return run.run()
 
     def _context(self, job: Job) -> JobContext:
         context = JobContext(job, self)

@@ -51,7 +51,7 @@ MISUSE = _type("misuse", max_attempts=1)
 
 SNOOZE = _type("snooze")
 STUCK = _type("stuck", timeout_seconds=0.5, max_attempts=1)
-ALONE = _type("alone", isolate=True, timeout_seconds=2, max_attempts=2)
+ALONE = _type("alone", isolate=True, timeout_seconds=6, max_attempts=1)
 
 
 def echo(ctx: JobContext, plan: Plan) -> Echoed | Rejected:

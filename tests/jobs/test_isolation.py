@@ -1,0 +1,89 @@
+"""Jobs that crash, spin, swallow or eat memory: what they harm, and what becomes of them."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from jobs.models import Job, Worker
+from jobs.operations.controls import cancel
+from jobs.operations.enqueue import enqueue
+from jobs.states import Status
+from tests.jobs.kinds import ALONE, ECHO, STUCK, Plan
+from tests.processes import Stack
+from tests.waiting import wait_until
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+
+
+def fresh(job: Job) -> Job:
+    return Job.objects.get(pk=job.pk)
+
+
+def end_of(job: Job, timeout: float = 20) -> Job:
+    """The job once it has ended."""
+    wait_until(lambda: fresh(job).ended, timeout=timeout)
+    return fresh(job)
+
+
+def code(job: Job) -> str:
+    return str((job.error or {}).get("code"))
+
+
+def test_an_isolated_job_runs_in_a_process_of_its_own(stack: Stack) -> None:
+    stack.start("worker")
+    job = enqueue(ALONE, Plan())
+    step = enqueue(ALONE, Plan(do="step"))
+    done = end_of(job)
+    assert done.status == Status.COMPLETED
+    assert done.result != stack.pid("worker")
+    assert end_of(step).result == "one"
+
+
+def test_a_job_that_kills_its_process_is_poison_and_its_neighbours_live(stack: Stack) -> None:
+    stack.start("worker", "scheduler")
+    job = enqueue(ALONE, Plan(do="kill"))
+    neighbour = enqueue(ECHO, Plan(text="x"))
+    dead = end_of(job)
+    assert (dead.status, code(dead), dead.strikes, dead.attempt) == (Status.DEAD, "poison", 3, 1)
+    assert fresh(neighbour).status == Status.COMPLETED
+
+
+@pytest.mark.parametrize("do", ["spin", "memory"])
+def test_a_job_that_spins_and_swallows_or_eats_memory_is_stopped(stack: Stack, do: str) -> None:
+    stack.start("worker", "scheduler", ISOLATED_MEMORY_MB="2048")
+    started = time.monotonic()
+    job = enqueue(ALONE, Plan(do=do))
+    dead = end_of(job)
+    assert dead.status == Status.DEAD
+    assert code(dead) == {"spin": "timeout", "memory": "internal_error"}[do]
+    assert time.monotonic() - started < 20
+
+
+def test_an_isolated_job_is_killed_when_it_is_called_off(stack: Stack) -> None:
+    stack.start("worker")
+    job = enqueue(ALONE, Plan(do="spin"))
+    wait_until(lambda: fresh(job).status == Status.RUNNING)
+    cancel(job.pk)
+    assert end_of(job).status == Status.CANCELLED
+
+
+def test_a_job_that_was_there_when_workers_died_runs_alone_and_is_found_innocent(stack: Stack) -> None:
+    stack.start("worker", "scheduler")
+    job = enqueue(ECHO, Plan(text="x"))
+    end_of(job)
+    suspect = enqueue(ECHO, Plan(text="y"))
+    Job.objects.filter(pk=suspect.pk).update(lease_losses=5)
+    assert end_of(suspect).status == Status.COMPLETED
+
+
+def test_a_stuck_thread_fails_its_job_and_its_slot_is_reported_lost(stack: Stack) -> None:
+    stack.start("worker")
+    job = enqueue(STUCK, Plan(do="sleep", seconds=4))
+    dead = end_of(job)
+    assert (dead.status, code(dead)) == (Status.DEAD, "timeout")
+    wait_until(lambda: Worker.objects.filter(lost_slots=1).exists())
+    wait_until(lambda: Worker.objects.filter(lost_slots=0).exists())
+    after = enqueue(ECHO, Plan(text="x"))
+    assert end_of(after).status == Status.COMPLETED
