@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from threading import Thread
+
 import pytest
+from django.db import connection, transaction
 
 from games.models import Game, Turn
+from games.operations import act
+from jobs.testing import run_until_idle
 from tests.cast import Cast
 from tests.games.story import ask, error_of, event, fresh, result_of, rule, told
+from tests.waiting import wait_until
+
+GOLD = {"path": "party.gold", "op": "add", "value": 1}
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -81,10 +89,34 @@ def test_a_state_cannot_grow_beyond_what_a_prompt_holds(cast: Cast) -> None:
 
 
 def test_an_action_in_a_game_that_is_gone_fails_clearly(cast: Cast) -> None:
-    from games.operations import act
-    from jobs.testing import run_until_idle
-
     jobs = [act(user=user, game=cast.game, text="Hello?") for user in (cast.dm, cast.player1)]
     cast.game.delete()
     run_until_idle()
     assert [error_of(fresh(job))["code"] for job in jobs] == ["game_gone", "game_gone"]
+
+
+def test_two_who_change_the_same_place_at_once_both_count(cast: Cast) -> None:
+    """The second waits for the game's row, and adds to what the first has left there."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite lets one transaction write at a time anyway")
+    job = act(user=cast.dm, game=cast.game, text="One more coin.", changes=[GOLD])
+    thread = Thread(target=_run_and_close)
+    with transaction.atomic():
+        Game.objects.select_for_update().get(pk=cast.game.pk)
+        thread.start()
+        wait_until(_someone_waits_for_a_lock)
+        Game.objects.filter(pk=cast.game.pk).update(state=cast.game.state | {"party": {"gold": 20}})
+    thread.join()
+    assert result_of(fresh(job))["changes"] == [{**GOLD, "was": 20}]
+    assert Game.objects.get(pk=cast.game.pk).state["party"] == {"gold": 21}
+
+
+def _run_and_close() -> None:
+    run_until_idle()
+    connection.close()
+
+
+def _someone_waits_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return cursor.fetchone() != (0,)

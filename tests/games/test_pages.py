@@ -249,7 +249,7 @@ def test_a_long_history_is_shown_page_by_page_without_gap_or_doubles(
     cast: Cast, browse: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(entries, "PAGE_ENTRIES", 2)
-    jobs = [ask(cast.dm, cast.game, f"Line {n}.") for n in range(5)]
+    jobs = [ask(cast.dm, cast.game, f"Line {9 - n}.") for n in range(5)]
     client, path = browse(cast.player1), ""
     found: list[str] = []
     while True:
