@@ -119,4 +119,4 @@ def _run_and_close() -> None:
 def _someone_waits_for_a_lock() -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        return cursor.fetchone() != (0,)
+        return bool(cursor.fetchone() != (0,))
