@@ -33,7 +33,7 @@ QUICK = {
     "PRESENCE_WRITE_SECONDS": "0.2",
 }
 
-collect_ignore = ["hall/test_sqlite.py"] if os.environ.get("TEST_DATABASE") == "postgres" else []
+collect_ignore = ["hall/test_sqlite.py", "hall/test_stack.py"] if os.environ.get("TEST_DATABASE") == "postgres" else []
 
 _directory = tempfile.TemporaryDirectory(prefix="qp-tests-")
 _redis = servers.Redis(Path(_directory.name))
