@@ -12,14 +12,17 @@ from itertools import product
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, QuerySet, Subquery, Value, Window
-from django.db.models.functions import Lag, Now
+from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, QuerySet, RowRange, Subquery, Value, Window
+from django.db.models.functions import Coalesce, Lag, Now
 
 from jobs.models import Dependency, IdempotencyKey, IfDead, Job, JobEvent, JobStep, Lane, Scope
 from jobs.states import BIRTHS, FINAL, OPEN, TRANSITIONS, Status
 
 MOST_ROWS = 20
 """The most rows that one invariant reports."""
+
+NEVER = 2**62
+"""The event id of what has not happened: after all others."""
 
 FINAL_EVENTS = {f"job.{status.value}" for status in FINAL}
 REQUEST_ENDS = {"request.completed", "request.rejected", "request.failed", "request.cancelled"}
@@ -54,26 +57,28 @@ def _rows(found: QuerySet[Any], *columns: str) -> list[Row]:
     return list(found.values(*columns)[:MOST_ROWS])
 
 
+def _counted(events: QuerySet[JobEvent], column: str = "id") -> Coalesce:
+    """How many different values of ``column`` the events of a job have."""
+    counted = events.order_by().values("job").annotate(n=Count(column, distinct=True)).values("n")
+    return Coalesce(Subquery(counted), 0)
+
+
+_ENDED_OTHERWISE = (Q(status__in=FINAL) & ~Q(ends=1)) | (Q(status__in=OPEN) & ~Q(ends=0))
+
 # -- one job -----------------------------------------------------------------------------------------------------
 
 
 def ended_is_told_once() -> list[Row]:
     """A job has the one event that ends its run if it has ended, and none if it has not."""
     ends = JobEvent.objects.filter(job=OuterRef("pk"), run=OuterRef("run"), event__in=FINAL_EVENTS)
-    counted = ends.order_by().values("job").annotate(n=Count("id")).values("n")
-    jobs = Job.objects.annotate(ends=Subquery(counted)).filter(
-        Q(status__in=FINAL) & ~Q(ends=1) | Q(status__in=FINAL, ends=None) | Q(status__in=OPEN, ends__gt=0)
-    )
-    return _rows(jobs, "id", "status", "run", "ends")
+    return _rows(Job.objects.annotate(ends=_counted(ends)).filter(_ENDED_OTHERWISE), "id", "status", "run", "ends")
 
 
 def request_end_is_told_once() -> list[Row]:
     """The stream of a request's scope has the one event that ends its run, when it has ended."""
     ends = JobEvent.objects.filter(job=OuterRef("pk"), run=OuterRef("run"), event__in=REQUEST_ENDS)
-    counted = ends.order_by().values("job").annotate(n=Count("id")).values("n")
-    roots = Job.objects.roots().filter(scope__isnull=False).annotate(ends=Subquery(counted))
-    wrong = roots.filter(Q(status__in=FINAL) & ~Q(ends=1) | Q(status__in=FINAL, ends=None) | Q(status__in=OPEN, ends__gt=0))
-    return _rows(wrong, "id", "status", "run", "ends")
+    roots = Job.objects.roots().filter(scope__isnull=False).annotate(ends=_counted(ends))
+    return _rows(roots.filter(_ENDED_OTHERWISE), "id", "status", "run", "ends")
 
 
 def request_start_is_told_once() -> list[Row]:
@@ -84,12 +89,9 @@ def request_start_is_told_once() -> list[Row]:
 
 def every_claim_has_its_token() -> list[Row]:
     """Tokens count the claims: as many ``job.started`` as the token says, none of them twice."""
-    claims = JobEvent.objects.filter(job=OuterRef("pk"), event="job.started").order_by().values("job")
-    counts = claims.annotate(n=Count("id"), tokens=Count("token", distinct=True), last=Max("token"))
-    jobs = Job.objects.filter(token__gt=0).annotate(
-        claims=Subquery(counts.values("n")), tokens=Subquery(counts.values("tokens")), last=Subquery(counts.values("last"))
-    )
-    return _rows(jobs.exclude(claims=F("token"), tokens=F("token"), last=F("token")), "id", "token", "claims", "tokens")
+    claims = JobEvent.objects.filter(job=OuterRef("pk"), event="job.started")
+    jobs = Job.objects.annotate(claims=_counted(claims), tokens=_counted(claims, "token"))
+    return _rows(jobs.exclude(claims=F("token"), tokens=F("token")), "id", "token", "claims", "tokens")
 
 
 def history_is_legal() -> list[Row]:
@@ -160,7 +162,9 @@ def places_are_unique() -> list[Row]:
 def only_heads_go_on() -> list[Row]:
     """In a lane only the first that has not ended is anything but pending."""
     ahead = Job.objects.open().filter(lane=OuterRef("lane"), place__lt=OuterRef("place"))
-    return _rows(Job.objects.filter(Exists(ahead), status__in=HELD, place__isnull=False), "id", "lane", "place", "status")
+    return _rows(
+        Job.objects.filter(Exists(ahead), status__in=HELD, place__isnull=False), "id", "lane", "place", "status"
+    )
 
 
 def nothing_is_pending_for_nothing() -> list[Row]:
@@ -179,8 +183,10 @@ def lanes_keep_their_order() -> list[Row]:
     started = now.filter(event="job.started").annotate(at=Min("id")).values("at")
     ended = now.filter(event__in=FINAL_EVENTS).annotate(at=Max("id")).values("at")
     placed = Job.objects.filter(place__isnull=False).annotate(began=Subquery(started), ended=Subquery(ended))
-    before = Window(Lag("ended"), partition_by=[F("lane")], order_by=F("place").asc())
-    wrong = placed.annotate(before=before).filter(began__isnull=False, before__gt=F("began"))
+    ahead = Window(
+        Max(Coalesce("ended", NEVER)), partition_by=[F("lane")], order_by=F("place").asc(), frame=RowRange(end=-1)
+    )
+    wrong = placed.annotate(before=ahead).filter(began__isnull=False, before__gt=F("began"))
     return _rows(wrong, "id", "lane", "place", "began", "before")
 
 
@@ -191,6 +197,7 @@ def nobody_waits_for_nothing() -> list[Row]:
     """What waits has a child that has not ended, or a person who decides."""
     children = Job.objects.open().filter(parent=OuterRef("pk"))
     stuck = Job.objects.filter(status=Status.WAITING, awaiting_approval=False).exclude(Exists(children))
+    stuck = stuck.exclude(root__awaiting_approval=True)
     return _rows(stuck, "id", "type")
 
 
@@ -227,22 +234,23 @@ def keys_belong_to_their_owners() -> list[Row]:
 # -- liveness ----------------------------------------------------------------------------------------------------
 
 
-def _ago() -> Any:
+def ago() -> Any:
+    """Longer ago than anything that a scheduler sees to may lie around."""
     config = settings.CONFIG
     return Now() - Value(timedelta(seconds=2 * config.lease_seconds + 5 * config.tick_seconds))
 
 
 def the_dead_are_found() -> list[Row]:
     """No job is held by a worker whose lease ran out long ago."""
-    held = Job.objects.filter(status=Status.RUNNING, worker__lease_until__lt=_ago())
+    held = Job.objects.filter(status=Status.RUNNING, worker__lease_until__lt=ago())
     return _rows(held, "id", "worker", "worker__lease_until")
 
 
 def what_is_due_is_done() -> list[Row]:
     """No job is scheduled for, or expires at, a time long past."""
     early = (Status.SCHEDULED, Status.PENDING, Status.QUEUED)
-    due = Q(status=Status.SCHEDULED, scheduled_at__lt=_ago())
-    late = Q(status__in=early, started_at=None, expires_at__lt=_ago())
+    due = Q(status=Status.SCHEDULED, scheduled_at__lt=ago())
+    late = Q(status__in=early, started_at=None, expires_at__lt=ago())
     return _rows(Job.objects.filter(due | late), "id", "status", "scheduled_at", "expires_at")
 
 

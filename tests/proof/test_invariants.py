@@ -1,0 +1,130 @@
+"""Every invariant holds over a day in the life of the queue, and each is broken by the row that should break it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.db import transaction
+from django.utils import timezone
+
+from approvals.models import Approval
+from approvals.operations import decide
+from games.operations import act
+from jobs import invariants
+from jobs.models import IdempotencyKey, Job, JobEvent, JobStep, Lane, Scope
+from jobs.operations import leases
+from jobs.operations.controls import cancel
+from jobs.operations.enqueue import enqueue
+from jobs.testing import run_next, run_until_idle
+from tests.cast import Cast
+from tests.jobs.kinds import ECHO, FAIL, PARENT, SLEEP, STEPS, Plan
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def day(cast: Cast) -> None:
+    """Jobs of all fates: done, dead, called off, waiting for a child and for a person, running, behind another."""
+    for text in ("I wait", "I open the door"):
+        act(user=cast.player1, game=cast.game, text=text)
+    enqueue(STEPS, Plan(), scope="test:1", ordering_key="lane:a", owner=cast.dm, idempotency_key="k")
+    enqueue(FAIL, Plan(do="permanent"), scope="test:1", ordering_key="lane:a")
+    run_until_idle()
+    approval = Approval.objects.get(status="pending")
+    decide(user=cast.dm, approval_id=approval.pk, version=1, decision="accept")
+    run_until_idle()
+    cancel(enqueue(ECHO, Plan(), scope="test:1").pk)
+    enqueue(PARENT, Plan(), scope="test:1")
+    run_next()
+    worker = leases.register(name="w", queues=["system"], slots=1)
+    enqueue(SLEEP, Plan(), ordering_key="lane:b", scope="test:1")
+    enqueue(SLEEP, Plan(), ordering_key="lane:b", scope="test:1")
+    assert leases.claim_next(["system"], limit=1, worker_id=worker.pk)
+
+
+def running() -> Job:
+    return Job.objects.get(status="running")
+
+
+def completed() -> Job:
+    return Job.objects.filter(type=STEPS.name).get()
+
+
+def change(found: Job, **columns: object) -> None:
+    Job.objects.filter(pk=found.pk).update(**columns)
+
+
+def pending_end() -> None:
+    JobEvent.objects.create(job=running(), event="job.completed")
+
+
+BREAKS: dict[str, Callable[[], object]] = {
+    "ended_is_told_once": pending_end,
+    "request_end_is_told_once": lambda: completed().events.filter(event="request.completed").update(event="job.x"),
+    "request_start_is_told_once": lambda: JobEvent.objects.create(job=completed(), event="request.processing"),
+    "every_claim_has_its_token": lambda: change(running(), token=7),
+    "history_is_legal": lambda: completed().events.filter(event="job.started").update(event="job.resumed"),
+    "history_ends_where_the_job_stands": lambda: change(running(), status="queued"),
+    "columns_fit_the_status": lambda: change(completed(), worker_id=running().worker_id),
+    "steps_are_of_attempts_that_were": lambda: JobStep.objects.create(job=running(), name="x", kind="step", attempt=2),
+    "places_are_unique": lambda: Job.objects.filter(lane__key="lane:a").update(place=1),
+    "only_heads_go_on": lambda: Job.objects.filter(lane__key="lane:b", status="pending").update(status="queued"),
+    "nothing_is_pending_for_nothing": lambda: Job.objects.filter(lane__key="lane:b", status="pending").update(place=0),
+    "lanes_keep_their_order": lambda: change(completed(), place=Lane.objects.get(key="lane:a").next_place - 1 + 5),
+    "nobody_waits_for_nothing": lambda: Job.objects.filter(type=PARENT.name).get().children.update(parent=None),
+    "children_end_first": lambda: Job.objects.filter(type=PARENT.name).update(status="dead"),
+    "streams_have_no_gaps": lambda: JobEvent.objects.filter(scope__key="test:1", seq=2).delete(),
+    "events_stay_in_their_scope": lambda: change(completed(), scope=Scope.objects.create(key="test:2")),
+    "keys_belong_to_their_owners": lambda: IdempotencyKey.objects.update(owner=User.objects.create_user("eve")),
+    "the_dead_are_found": lambda: leases.Worker.objects.update(lease_until=timezone.now() - timedelta(days=1)),
+    "what_is_due_is_done": lambda: enqueue(ECHO, Plan(), delay=timedelta(days=-1)),
+    "approvals_end_with_their_jobs": lambda: Approval.objects.filter(status="pending").update(run=2),
+    "people_are_asked_by_waiting_jobs": lambda: Job.objects.filter(awaiting_approval=True).update(status="queued"),
+    "versions_have_no_gaps": lambda: Approval.objects.filter(status="pending").update(version=2),
+    "a_version_is_decided_once": lambda: twice(Approval.objects.get(status="settled")),
+    "what_holds_was_decided": lambda: Approval.objects.filter(status="settled").update(decision="reject"),
+    "approvals_stay_in_their_scope": lambda: Approval.objects.update(scope=Scope.objects.create(key="test:2")),
+    "no_decision_is_overdue": lambda: Approval.objects.update(due_at=timezone.now() - timedelta(days=1)),
+}
+
+
+def twice(approval: Approval) -> None:
+    entry = approval.decisions.get()
+    entry.pk, entry._state.adding = None, True
+    entry.save()
+
+
+def test_they_hold_when_nothing_is_wrong(day: None) -> None:
+    output = StringIO()
+    call_command("check_invariants", stdout=output)
+    assert output.getvalue() == f"All {len(BREAKS)} invariants hold.\n"
+
+
+def found_by(break_it: Callable[[], object]) -> set[str]:
+    """What is found to be broken, after which nothing was."""
+    with transaction.atomic():
+        break_it()
+        found = set(invariants.broken())
+        transaction.set_rollback(True)
+    return found
+
+
+def test_each_finds_the_row_that_breaks_it(day: None) -> None:
+    assert [name for name, break_it in BREAKS.items() if name not in found_by(break_it)] == []
+
+
+def test_the_command_prints_the_rows_and_fails(day: None) -> None:
+    change(completed(), worker_id=running().worker_id)
+    output = StringIO()
+    with pytest.raises(CommandError, match="1 of"):
+        call_command("check_invariants", stdout=output)
+    assert output.getvalue().startswith(f"columns_fit_the_status:\n  id={completed().pk}, status=completed, worker_id=")
+
+
+def test_none_is_left_without_a_break() -> None:
+    assert set(BREAKS) == set(invariants.names())
