@@ -1,0 +1,15 @@
+"""What the measured jobs do."""
+
+import time
+
+from bench.jobtypes import Nap, Sent
+from jobs.context import JobContext
+
+
+def stamp(ctx: JobContext, sent: Sent) -> int:
+    """Nanoseconds from the caller's enqueue to this line."""
+    return time.monotonic_ns() - sent.at_ns
+
+
+def sleep(ctx: JobContext, nap: Nap) -> None:
+    time.sleep(nap.seconds)
