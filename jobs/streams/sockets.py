@@ -63,9 +63,9 @@ class Socket(Generic[F]):
         except* Left:
             pass
         except* Closing as group:
-            await self._close(group.exceptions[0])
+            await self._close(_first_of(group))
         except* (OperationalError, InterfaceError) as group:
-            logger.warning("a socket is closed, the database can't be reached: %s", group.exceptions[0])
+            logger.warning("a socket is closed, the database can't be reached: %s", _first_of(group))
             await self._close(Closing(TRY_AGAIN, "unavailable", "the database can't be reached; try again soon"))
 
     async def _close(self, reason: BaseException) -> None:
@@ -91,7 +91,7 @@ class Socket(Generic[F]):
                 body = _decoded(message)
                 return self._frames.validate_python(body, strict=True)
             except ValidationError as error:
-                await self.refuse_frame(_explained(error), id=_id_of(body))
+                await self.refuse_frame(_explained(error, body), id=_id_of(body))
             except QueueError as error:
                 await self.refuse_frame(error)
 
@@ -123,16 +123,29 @@ def _refuse_constant(name: str) -> Never:
     raise ValueError(f"{name} is not JSON")
 
 
-def _explained(error: ValidationError) -> Invalid:
+def _explained(error: ValidationError, body: dict[str, Any]) -> Invalid:
     mistakes = error.errors(include_url=False)
     if mistakes[0]["type"] == "union_tag_invalid":
         return Invalid(f"type is none of {mistakes[0]['ctx']['expected_tags']}", code="unknown_type")
-    # A place begins with the frame's type, of which the client knows nothing.
-    fields = {".".join(map(str, mistake["loc"][1:])) or "type": mistake["msg"] for mistake in mistakes}
+    fields = {_path(mistake["loc"], body): mistake["msg"] for mistake in mistakes}
     return Invalid("; ".join(f"{path}: {reason}" for path, reason in fields.items()), fields=fields)
+
+
+def _path(place: tuple[int | str, ...], body: dict[str, Any]) -> str:
+    """A mistake's place as the client knows it: not within "the kind of frame that is an action"."""
+    if place and place[0] == body.get("type"):
+        place = place[1:]
+    return ".".join(map(str, place)) or "type"
 
 
 def _id_of(body: dict[str, Any]) -> str | None:
     """The client's own id of a wrong frame, if it has one, so that the client can tell which it was."""
     given = body.get("id")
     return given if isinstance(given, str) and len(given) <= ID_CHARACTERS else None
+
+
+def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    first: BaseException = group
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first

@@ -14,10 +14,23 @@ from uuid import uuid4
 
 from channels.layers import get_channel_layer
 from django.conf import settings
+from redis.exceptions import RedisError
 
 from jobs.transport import group_name
 
 logger = logging.getLogger(__name__)
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """While Redis is away the layer logs a traceback every second; a line of it says as much."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, RedisError):
+        record.levelno, record.levelname, record.exc_info = logging.WARNING, "WARNING", None
+        record.msg = f"no wake-ups while Redis is away: {error}"
+    return True
+
+
+logging.getLogger("channels_redis.pubsub").addFilter(_without_traceback)
 
 
 class Wakeups:

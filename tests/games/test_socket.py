@@ -257,6 +257,7 @@ WRONG_FRAMES: dict[str, tuple[str | bytes, str]] = {
     "a long text": (frame("action", id="1", text="x" * 4001), "invalid"),
     "a text with NUL": (frame("action", id="1", text="a\0b"), "invalid"),
     "a text with half a surrogate": ('{"type": "action", "id": "1", "text": "\\ud800"}', "invalid"),
+    "a ping with more": (frame("ping", ping=1), "invalid"),
     "a word too many": (frame("action", id="1", text="I wave.", chnages=[]), "invalid"),
     "changes that are words": (frame("action", id="1", text="I wave.", changes="all"), "invalid"),
 }

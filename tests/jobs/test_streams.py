@@ -118,16 +118,22 @@ async def test_events_arrive_while_redis_is_away(job: Job, redis_server: servers
 
 
 async def test_wakeups_come_again_after_redis_was_away(
-    job: Job, redis_server: servers.Redis, config: Callable[..., None]
+    job: Job, redis_server: servers.Redis, config: Callable[..., None], caplog: pytest.LogCaptureFixture
 ) -> None:
     config(follow_seconds=NEVER_SECONDS)
+
+    async def noticed() -> bool:
+        return "no wake-ups while Redis is away" in caplog.text
+
     async with hub().watch(of(job)) as watched:
         await await_listeners(job, 1)
         redis_server.stop()
+        await await_until(noticed)
         redis_server.start()
         await await_listeners(job, 1)
         await in_thread(tell, job, "a")
         assert numbers(await take(watched, 1, 1)) == [2]
+    assert "Traceback" not in caplog.text
 
 
 async def test_a_scope_first_watched_while_redis_is_away_is_joined_later(
