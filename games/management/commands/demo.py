@@ -90,10 +90,10 @@ def _password(name: str) -> str:
 
 
 def _user(name: str) -> User:
-    user, _ = User.objects.get_or_create(username=name)
+    user, created = User.objects.get_or_create(username=name)
     user.is_staff = user.is_superuser = name == "admin"
     user.is_active = True
-    if not user.check_password(_password(name)):
+    if created or not user.check_password(_password(name)):
         user.set_password(_password(name))
     user.save()
     return user
