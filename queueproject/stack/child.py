@@ -6,6 +6,7 @@ from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from queueproject.stack.commands import PROJECT
 from queueproject.stack.orphans import die_with_parent, kill_group
 
 LINE_BYTES = 1 << 20
@@ -31,6 +32,7 @@ class Child:
             stdout=PIPE,
             stderr=STDOUT,
             env={**os.environ, **self.environment},
+            cwd=PROJECT,
             limit=LINE_BYTES,
             start_new_session=True,
             preexec_fn=die_with_parent,

@@ -21,6 +21,7 @@ def read(path: Path) -> Demo:
 
 def publish(demo: Demo, base_url: str, path: Path) -> None:
     """Write the file in one go: whoever sees it may start."""
+    path.parent.mkdir(exist_ok=True)
     part = path.with_suffix(".part")
     part.write_text(json.dumps({"base_url": base_url, **demo}, indent=2) + "\n")
     os.replace(part, path)

@@ -26,7 +26,7 @@ DEATHS = 5
 DEATHS_SECONDS = 60.0
 RESTART_SECONDS = 0.2
 PATIENCE_SECONDS = 10.0
-VAR = commands.PROJECT / "var"
+DEMO_FILE = Path("var") / "demo.json"
 
 
 class Stack:
@@ -40,8 +40,7 @@ class Stack:
 
     async def run(self) -> None:
         """Start everything in order, say when it is ready, and keep it running."""
-        demo_file = VAR / "demo.json"
-        demo_file.unlink(missing_ok=True)
+        DEMO_FILE.unlink(missing_ok=True)
         _require_free(self._config.port)
         async with TaskGroup() as beneath:  # Redis, which is to stop after those that use it.
             self._start_redis(beneath)
@@ -53,10 +52,10 @@ class Stack:
                 self._keep(group, "worker", commands.worker())
                 self._keep(group, "scheduler", commands.scheduler())
                 await self._ready()
-                self._announce(demo.read(made), demo_file)
+                self._announce(demo.read(made))
 
-    def _announce(self, made: demo.Demo, demo_file: Path) -> None:
-        demo.publish(made, self._base_url, demo_file)
+    def _announce(self, made: demo.Demo) -> None:
+        demo.publish(made, self._base_url, DEMO_FILE)
         for line in demo.describe(made, self._base_url):
             say(STACK, line)
         say(STACK, "Ready. Ctrl-C stops it.")

@@ -31,16 +31,17 @@ class Local:
     def __init__(self, directory: Path, **environment: str) -> None:
         self.log = directory / "stack.log"
         self.port = free_port()
-        self.demo_file = commands.PROJECT / "var" / "demo.json"
+        self.demo_file = directory / "var" / "demo.json"
         without_redis = {name: value for name, value in os.environ.items() if name != "REDIS_URL"}
         own = {"DATABASE_URL": f"sqlite:///{directory}/db.sqlite3", "PORT": str(self.port)}
+        own["PYTHONPATH"] = str(commands.PROJECT)
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "queueproject.stack"],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={**without_redis, **own, **environment},
-                cwd=commands.PROJECT,
+                cwd=directory,
             )
 
     def wait_ready(self) -> None:
