@@ -13,7 +13,7 @@ from django.db import Error, connection
 from jobs.connections import use_direct_connection
 from jobs.models import Job
 from jobs.operations import leases
-from jobs.worker.slots import Slots
+from jobs.worker.slots import Claim, Slots
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +29,7 @@ class Pulse:
         self._register = register
         self._slots = slots
         self._each_beat = each_beat
+        self._unknown: set[Claim] = set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
         self._thread.start()
@@ -72,6 +73,17 @@ class Pulse:
         for run in runs:
             if (run.job_id, run.token) not in held:
                 self._slots.lose(run)
+        self._give_back(held - set(self._slots.claims()))
+
+    def _give_back(self, unknown: set[Claim]) -> None:
+        """Claims that the record has and we don't know of: the reply to the claim's commit was lost.
+
+        Nobody else would take them back, for our lease goes on. Seen twice, because a claim may be on its way to us.
+        """
+        forgotten = unknown & self._unknown
+        if forgotten:
+            logger.warning("%s claims never reached this worker and are handed back", len(leases.hand_back(forgotten)))
+        self._unknown = unknown - forgotten
 
     def _call_off(self) -> None:
         runs = self._slots.runs()

@@ -1,0 +1,62 @@
+"""Two more ways for a process to fail at a failpoint, which only tests need.
+
+``UNSURE=in_claim``: the commit that follows succeeds, and its reply is lost. ``STOP=in_claim``: the process stops
+there, as a paused machine does, until it gets SIGCONT. Both strike once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import Any
+
+from django.apps import AppConfig
+from django.db.backends.signals import connection_created
+from django.db.utils import OperationalError
+
+from jobs.failpoints import arm
+
+_lost = threading.local()
+_once = threading.Lock()
+
+
+class UnsureConfig(AppConfig):
+    """Arms what the environment asks for."""
+
+    name = "tests.proof"
+    label = "proof"
+
+    def ready(self) -> None:
+        from tests.proof import kinds
+
+        assert kinds.WHOLE.queue == "player_actions"
+        connection_created.connect(_lose_replies)
+        if name := os.environ.get("UNSURE"):
+            arm(name, lose_next_reply)
+        if name := os.environ.get("STOP"):
+            arm(name, _stop)
+
+
+def lose_next_reply() -> None:
+    """This thread's next commit succeeds, and raises as if nobody knew."""
+    _lost.due = _once.acquire(blocking=False)
+
+
+def _stop() -> None:
+    if _once.acquire(blocking=False):
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _lose_replies(connection: Any, **_: Any) -> None:
+    commit = connection._commit
+
+    def commit_then_raise() -> None:
+        commit()
+        if getattr(_lost, "due", False):
+            _lost.due = False
+            raise OperationalError("the connection was lost, and with it the reply to COMMIT")
+
+    if not hasattr(connection, "_loses_replies"):
+        connection._loses_replies = True
+        connection._commit = commit_then_raise
