@@ -11,10 +11,16 @@ from pydantic import BaseModel, ConfigDict
 
 from jobs.changes import Change
 
-PIECES = (re.compile(r"\s+|\w+|[^\w\s]"), re.compile(r"[^.!?\n]*[.!?\n]+|[^.!?\n]+"), re.compile(r".+", re.DOTALL))
-"""Words; for long texts sentences; else the whole."""
+PIECES = (
+    re.compile(r"\s*\w+|\s*[^\w\s]|\s+"),
+    re.compile(r"[^.!?\n]*[.!?\n]+|[^.!?\n]+"),
+    re.compile(r".+", re.DOTALL),
+)
+"""Words, each with the space before it; for long texts sentences; else the whole."""
 MOST_PIECES = 3000
 """More are not compared one by one: the time grows with their square."""
+LEAST_ALIKE = 0.4
+"""Texts with less in common are shown one after the other; a patchwork of the two could not be read."""
 
 Run = tuple[Literal["=", "-", "+"], str]
 """A stretch of text that was kept, taken out or put in."""
@@ -51,7 +57,9 @@ def difference(draft: Candidate, text: str, changes: Sequence[Change]) -> dict[s
 def word_runs(before: str, after: str) -> Iterator[Run]:
     """How one text becomes the other: word by word, or in larger pieces where it is long."""
     old, new = _pieces(before, after)
-    for tag, i, j, k, n in SequenceMatcher(a=old, b=new).get_opcodes():
+    matcher = SequenceMatcher(a=old, b=new)
+    whole = [("replace", 0, len(old), 0, len(new))]
+    for tag, i, j, k, n in matcher.get_opcodes() if matcher.ratio() >= LEAST_ALIKE else whole:
         if tag == "equal":
             yield "=", "".join(old[i:j])
             continue

@@ -78,7 +78,7 @@ the list without leaving it. Without this script the pages work by links and for
     do {
       again = false;
       try {
-        queue ? reconcile(await fragment(queue.dataset.url)) : await check(cards()[0]);
+        await (queue ? refreshList() : check(cards()[0]));
       } catch {
         setTimeout(refresh, RETRY_CAP_MS / 3);
       }
@@ -86,9 +86,24 @@ the list without leaving it. Without this script the pages work by links and for
     refreshing = false;
   }
 
+  async function refreshList() {
+    const fresh = await fragment(queue.dataset.url);
+    holdStill(() => reconcile(fresh));
+  }
+
+  const inHand = () => page.querySelector("[data-approval]:focus-within") ?? page.querySelector("[data-approval]:hover");
+
+  /** Change the page so that the card in use stays where it is on the screen. */
+  function holdStill(change) {
+    const at = inHand();
+    const before = at?.getBoundingClientRect().top;
+    change();
+    if (at?.isConnected) scrollBy(0, at.getBoundingClientRect().top - before);
+  }
+
   function reconcile(fresh) {
     const list = queue.querySelector("[data-cards]");
-    const at = queue.querySelector("[data-approval]:focus-within") ?? queue.querySelector("[data-approval]:hover");
+    const at = inHand();
     const wanted = new Map([...fresh.querySelectorAll("[data-approval]")].map((card) => [card.id, card]));
     for (const card of cards()) {
       const next = wanted.get(card.id);
@@ -150,8 +165,10 @@ the list without leaving it. Without this script the pages work by links and for
 
   function show(card, box) {
     box.setAttribute("role", "alert");
-    for (const old of card.querySelectorAll(":scope > [data-outcome]")) old.remove();
-    card.querySelector("header").after(box);
+    holdStill(() => {
+      for (const old of card.querySelectorAll(":scope > [data-outcome]")) old.remove();
+      card.querySelector("header").after(box);
+    });
   }
 
   // Deciding

@@ -68,7 +68,7 @@ def test_an_edit_is_kept_beside_its_draft_with_the_difference(approval: Approval
     entry = approval.decisions.get()
     diff: Any = entry.diff
     assert approval.versions.get().draft.text == "The door creaks open."
-    assert diff["text"] == [["=", "The door creaks "], ["-", "open"], ["+", "shut"], ["=", "."]]
+    assert diff["text"] == [["=", "The door creaks"], ["-", " open"], ["+", " shut"], ["=", "."]]
     assert [change["value"] for change in diff["changes"]["in"]] == ["barred"]
     assert [change["value"] for change in diff["changes"]["out"]] == ["open"]
     private = event(job, "approval.decided").private

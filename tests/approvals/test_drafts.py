@@ -27,11 +27,16 @@ def test_equal_texts_do_not_differ() -> None:
 
 def test_words_are_taken_whole() -> None:
     assert list(word_runs("an open door", "an opened door")) == [
-        ("=", "an "),
-        ("-", "open"),
-        ("+", "opened"),
+        ("=", "an"),
+        ("-", " open"),
+        ("+", " opened"),
         ("=", " door"),
     ]
+
+
+def test_texts_with_little_in_common_are_told_one_after_the_other() -> None:
+    before, after = "The door creaks open, and a cold wind blows.", "Nothing lies here but dust."
+    assert list(word_runs(before, after)) == [("-", before), ("+", after)]
 
 
 def test_the_longest_texts_are_compared_in_time() -> None:

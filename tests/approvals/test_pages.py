@@ -73,7 +73,7 @@ def test_the_queue_shows_each_card_with_what_is_needed_to_decide(dm: Client, app
         "I open the door",
         "The door creaks open.",
         'door "shut" → "open"',
-        "waits since",
+        "asked ",
         f"due {approval.due_at:%-d %b, %H:%M:%S} UTC , then: rejected",
         "version 1, draft 1 of 5, by test-model",
         "Accept a",
