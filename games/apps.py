@@ -1,4 +1,12 @@
+from typing import Any
+
 from django.apps import AppConfig
+
+
+def _note_presence(user: Any, **about: Any) -> None:
+    from games.operations import decider_presence
+
+    decider_presence(user)
 
 
 class GamesConfig(AppConfig):
@@ -9,10 +17,12 @@ class GamesConfig(AppConfig):
     def ready(self) -> None:
         """Answer for games, and declare what can be asked in them."""
         from accounts import permissions
+        from approvals.signals import decider_present
         from games import jobtypes  # noqa: F401
         from games.models import Game
         from games.rules import GameScope, game_rule
         from jobs import registry
 
         permissions.register(Game, game_rule)
+        decider_present.connect(_note_presence)
         registry.register_scope("game", GameScope())

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from accounts.permissions import may
 from games.jobtypes import DM_ACTION, PLAYER_ACTION, DmAction, PlayerAction
-from games.models import Game, Membership
+from games.models import Game, Membership, Role
 from jobs.changes import UNCLEAN, Change, Changes
 from jobs.errors import Forbidden, Invalid, NotFound
 from jobs.operations.enqueue import enqueue
@@ -71,6 +71,11 @@ def act(
 def presence(user: User | AnonymousUser, game: Game) -> bool:
     """Note that the member is here, by the database's clock; ``False`` if this is no member."""
     return Membership.objects.of(user).filter(game=game).update(seen_at=Now()) == 1
+
+
+def decider_presence(user: User | AnonymousUser) -> int:
+    """Note that a DM has the decision queue open, which is to be there for all their games; how many those are."""
+    return Membership.objects.of(user).filter(role=Role.DM).update(seen_at=Now())
 
 
 def _checked(text: str, changes: Sequence[Any] | None, key: str) -> tuple[str, list[Change]]:
