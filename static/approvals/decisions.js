@@ -265,6 +265,7 @@ the list without leaving it. Without this script the pages work by links and for
   let socket = null;
   let heard = false;
   let failures = 0;
+  let retry = 0;
 
   function showConnection(words, status) {
     const badge = document.getElementById("connection");
@@ -275,6 +276,8 @@ the list without leaving it. Without this script the pages work by links and for
   }
 
   function connect() {
+    clearTimeout(retry);
+    if (socket?.readyState === WebSocket.CONNECTING) return;
     const address = new URL(page.dataset.socket, location.href);
     address.protocol = location.protocol.replace("http", "ws");
     socket = new WebSocket(address);
@@ -296,7 +299,7 @@ the list without leaving it. Without this script the pages work by links and for
     if (ENDED[code]) return showConnection(ENDED[code], "offline");
     showConnection("connection lost, reconnecting", "offline");
     const wait = Math.min(RETRY_CAP_MS, RETRY_MS * 2 ** failures++);
-    setTimeout(connect, wait * (0.5 + Math.random()));
+    retry = setTimeout(connect, wait * (0.5 + Math.random()));
   }
 
   function checkAlive() {
@@ -313,6 +316,8 @@ the list without leaving it. Without this script the pages work by links and for
     help.addEventListener("click", () => dialog.showModal());
   }
   addEventListener("keydown", press);
+  addEventListener("offline", () => socket.readyState === WebSocket.OPEN && lose()); // It would notice only by and by.
+  addEventListener("online", () => socket.readyState === WebSocket.OPEN || connect());
   setInterval(showTimes, 1000);
   setInterval(checkAlive, ALIVE_MS);
   showTimes();

@@ -91,7 +91,7 @@ Without this script the page works by links and its form.
   }
 
   function showLine() {
-    for (const entry of log.querySelectorAll('[data-status="queued"]')) showEntry(entry.dataset.request);
+    for (const entry of log.querySelectorAll('.entry[data-status="queued"]')) showEntry(entry.dataset.request);
   }
 
   function showState() {
@@ -293,6 +293,7 @@ Without this script the page works by links and its form.
     setTimeout(postInstead, POST_INSTEAD_MS);
   });
 
+  addEventListener("offline", () => live && lose()); // The socket itself would notice only by and by.
   addEventListener("online", () => live || connect());
   setInterval(checkAlive, ALIVE_MS);
   connect();
