@@ -93,6 +93,7 @@ class Job(models.Model):
     timeout_seconds = models.FloatField(null=True, blank=True)
     keep_seconds = models.FloatField(null=True, blank=True)
     unique_key = models.CharField(max_length=200, blank=True)
+    fingerprint = models.CharField(max_length=16, blank=True)
     ticketed = models.BooleanField(default=False)
     awaiting_approval = models.BooleanField(default=False)
 
@@ -112,6 +113,7 @@ class Job(models.Model):
     step = models.CharField(max_length=100, blank=True)
 
     created_at = models.DateTimeField(db_default=Now())
+    queued_at = models.DateTimeField(db_default=Now())
     scheduled_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
@@ -137,6 +139,16 @@ class Job(models.Model):
                 condition=models.Q(expires_at__isnull=False, status__in=sorted(OPEN)),
             ),
             models.Index("scope", "id", name="job_scope", condition=models.Q(scope__isnull=False)),
+            models.Index("fingerprint", "id", name="job_dead", condition=models.Q(status="dead")),
+            models.Index("status", "finished_at", name="job_ended", condition=models.Q(finished_at__isnull=False)),
+        )
+        permissions = (
+            ("cancel_job", "Can call jobs off"),
+            ("revive_job", "Can run dead jobs again"),
+            ("rerun_job", "Can run ended jobs again as new ones"),
+            ("promote_job", "Can let delayed jobs run now"),
+            ("reprioritise_job", "Can change the priority of jobs"),
+            ("remove_job", "Can remove ended jobs"),
         )
         constraints = (
             models.UniqueConstraint(
@@ -331,3 +343,9 @@ def request_uuid(value: Any) -> uuid.UUID | None:
         return uuid.UUID(str(value))
     except ValueError:
         return None
+
+
+from jobs.models_operating import QueueControl as QueueControl  # noqa: E402 - one room, one models module
+
+
+from jobs.models_metrics import Incident, QueueSettings, Rollup, Tally  # noqa: E402, F401

@@ -20,6 +20,7 @@ from django.utils import timezone
 from jobs import backoff
 from jobs.events.ledger import ledger
 from jobs.failpoints import failpoint
+from jobs.fingerprints import fingerprint
 from jobs.models import Job
 from jobs.operations.leases import held
 from jobs.operations.transitions import Move, apply, cancelled, lock
@@ -126,7 +127,9 @@ def _struck(job: Job, ended: Ended) -> Move:
 
 
 def _dead(job: Job, ended: Ended, **changes: Any) -> Move:
-    return Move(job, Status.DEAD, "job.dead", _told(job, ended), {"error": ended.error, **changes})
+    cause = fingerprint(ended.error.get("code", ""), ended.traceback)
+    changes |= {"error": ended.error, "fingerprint": cause}
+    return Move(job, Status.DEAD, "job.dead", _told(job, ended), changes)
 
 
 def _later(job: Job, ended: Ended, event: str, counted: dict[str, int]) -> Move:
