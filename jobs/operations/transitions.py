@@ -58,6 +58,8 @@ def apply(book: Ledger, moves: Sequence[Move], *, parents: dict[int, Job] | None
         move.changes = {"status": move.to, "ticketed": move.job.pk in ticketed, **move.changes}
         if move.to != Status.RUNNING:
             move.changes.setdefault("worker_id", None)
+        if move.to == Status.QUEUED:
+            move.changes["queued_at"] = Now()
         if move.to in FINAL:
             move.changes |= {"finished_at": Now(), "awaiting_approval": False}
         book.note(move.job, move.event, move.data)
