@@ -134,6 +134,15 @@ class Transport:
         """Whether the queue's list was at its window a moment ago."""
         return time.monotonic() < self._full_until.get(queue, 0.0)
 
+    def empty(self, queue: str) -> None:
+        """Throw the queue's tickets away, to be handed out anew."""
+        if not self.breaker.open:
+            try:
+                self.redis.delete(queue_key(queue))
+            except RedisError as error:
+                self.breaker.trip(error)
+        self._full_until.pop(queue, None)
+
     def length(self, queue: str) -> int | None:
         """How many tickets lie on the queue's list; ``None`` if Redis cannot say."""
         if self.breaker.open:

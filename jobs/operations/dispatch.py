@@ -13,6 +13,7 @@ from django.conf import settings
 
 from jobs.events.ledger import Ledger, ledger
 from jobs.models import Job, JobQuerySet
+from jobs.pauses import pauses
 from jobs.states import Status
 from jobs.transport import Push, Ticket, transport
 
@@ -51,8 +52,11 @@ def _unticketed(queue: str) -> JobQuerySet:
 
 
 def refill(queue: str) -> int:
-    """Fill the queue's list up to the window; how many tickets were pushed. Nothing happens while Redis is away."""
-    if not _unticketed(queue).exists():
+    """Fill the queue's list up to the window; how many tickets were pushed.
+
+    Nothing happens while Redis is away or the queue is paused.
+    """
+    if queue in pauses.queues() or not _unticketed(queue).exists():
         return 0
     length = transport().length(queue)
     if length is None:
@@ -70,6 +74,13 @@ def refill(queue: str) -> int:
 def clear_marks(queue: str) -> int:
     """Forget which jobs have tickets, because the list holds fewer: they were lost. Doubled tickets are harmless."""
     return Job.objects.filter(queue=queue, ticketed=True, status=Status.QUEUED).update(ticketed=False)
+
+
+def rebuild(queue: str) -> None:
+    """Hand out the queue's tickets anew, in today's order: after a pause, or when priorities have changed."""
+    transport().empty(queue)
+    clear_marks(queue)
+    refill(queue)
 
 
 def marked(queue: str) -> int:

@@ -20,6 +20,7 @@ from jobs.events.ledger import Ledger, ledger
 from jobs.failpoints import failpoint
 from jobs.models import Job, Worker
 from jobs.operations.transitions import Move, apply, lock
+from jobs.pauses import pauses
 from jobs.states import Status
 from jobs.transport import Ticket
 
@@ -58,16 +59,24 @@ def resign(worker_id: int) -> None:
 
 
 def claim(tickets: Sequence[Ticket], *, worker_id: int) -> list[Job]:
-    """Take the jobs of these tickets whose token still fits, in the tickets' order; the rest were stale or doubled."""
+    """Take the jobs of these tickets whose token still fits, in the tickets' order.
+
+    The rest were stale, doubled, or of queues that are paused, which get new tickets when they are resumed.
+    """
+    paused = pauses.queues()
     wanted = {ticket.job_id: ticket for ticket in tickets}
     with ledger() as book:
         found = lock(wanted, skip_locked=True)
         jobs = [
             found[job_id]
             for job_id, ticket in wanted.items()
-            if job_id in found and found[job_id].token == ticket.token and found[job_id].status == Status.QUEUED
+            if job_id in found and _fits(found[job_id], ticket.token) and found[job_id].queue not in paused
         ]
         return _start(book, jobs, worker_id)
+
+
+def _fits(job: Job, token: int) -> bool:
+    return job.token == token and job.status == Status.QUEUED
 
 
 def claim_next(queues: Sequence[str], *, limit: int, worker_id: int) -> list[Job]:
@@ -75,7 +84,7 @@ def claim_next(queues: Sequence[str], *, limit: int, worker_id: int) -> list[Job
     with ledger() as book:
         jobs: list[Job] = []
         for queue in queues:
-            if len(jobs) < limit:
+            if len(jobs) < limit and queue not in pauses.queues():
                 ready = Job.objects.filter(queue=queue, status=Status.QUEUED).in_order()
                 jobs += ready.select_for_update(skip_locked=True)[: limit - len(jobs)]
         return _start(book, jobs, worker_id)

@@ -31,6 +31,7 @@ from jobs.failpoints import failpoint
 from jobs.models import Job
 from jobs.operations import dispatch, leases
 from jobs.operations.outcomes import Ended
+from jobs.pauses import pauses
 from jobs.states import Status
 from jobs.transport import Breaker, Ticket, connect, parse, queue_key
 from jobs.worker.completer import Completer
@@ -120,7 +121,7 @@ class Worker(RegisteredWorker):
         taken = self.slots.take(leases.CLAIM_BATCH, self.poll_seconds)
         jobs: list[Job] = []
         try:
-            if taken and self._suspended:
+            if taken and (self._suspended or self.name in pauses.workers()):
                 self._stopping.wait(self.poll_seconds)
             elif taken:
                 jobs = self._get(taken)
