@@ -17,6 +17,7 @@ class Scope(models.TextChoices):
     READ = "read", "see games, requests and events"
     PLAY = "play", "act in games"
     DECIDE = "decide", "decide on drafts"
+    METRICS = "metrics", "read metrics and the queues' status, as staff"
 
 
 class ApiToken(models.Model):

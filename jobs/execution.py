@@ -13,6 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from pydantic import ValidationError
+from structlog.contextvars import bind_contextvars, bound_contextvars
 
 from jobs.context import JobContext, Suspended
 from jobs.errors import HandlerError, HandlerMisuse, PermanentError, QueueError, RetryLater, Snooze
@@ -36,15 +37,22 @@ def resolve(handler: str) -> Callable[[JobContext, Any], Any]:
 
 
 def execute(job: Job, context_of: Callable[[Job], JobContext]) -> Ended | None:
-    """Run the job's handler to its end, its error or its next wait.
+    """Run the job's handler to its end, its error or its next wait; each log line of it says whose it is.
 
     ``None``: nothing is left to write, because the job waits or is no longer ours.
     """
+    own = str(job.public_id)
+    with bound_contextvars(request=own, job=own, token=job.token, worker=job.worker_id):
+        return _execute(job, context_of)
+
+
+def _execute(job: Job, context_of: Callable[[Job], JobContext]) -> Ended | None:
     job_type = job_types().get(job.type)
     if job_type is None:
         return _failed(job, PermanentError("unknown_job_type", f"this worker knows no job type {job.type!r}"))
     try:
         context = context_of(job)
+        bind_contextvars(request=context.request_id)
         with context.guard.installed():
             result = resolve(job_type.handler)(context, job_type.payload.model_validate(job.payload))
     except (Suspended, LeaseLost):

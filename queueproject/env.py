@@ -4,7 +4,9 @@ A setting's environment name is its field's name in upper case. Durations are se
 """
 
 import os
+from base64 import b64decode
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
@@ -92,6 +94,48 @@ class Config(BaseSettings):
     )
     payload_bytes: Count = Field(65536, description="Largest payload of a job, as JSON.")
     idempotency_seconds: Seconds = Field(86400, description="How long an idempotency key is remembered.")
+    queue_settings_seconds: Seconds = Field(
+        3, description="A change of a queue's settings in the admin holds in every process after this."
+    )
+
+    status_cache_seconds: Seconds = Field(5, description="A process asks for the queues' status at most this often.")
+    rollup_seconds: Seconds = Field(60, description="How often a worker writes down what it measured.")
+    rollup_keep_seconds: Seconds = Field(
+        3600, description="How long measures are kept by the minute; older ones are added up."
+    )
+    metrics_token: str = Field(
+        "", repr=False, description="A bearer token that reads /metrics, beside the tokens with the scope metrics."
+    )
+    alert_seconds: Seconds = Field(5, description="How often the scheduler looks for what calls for an alert.")
+    alert_after_seconds: float = Field(
+        30, ge=0, le=86400, description="How long a condition must last before it is an incident."
+    )
+    alert_oldest_seconds: Seconds = Field(300, description="A queued job older than this calls for an alert.")
+    alert_window_seconds: Seconds = Field(300, description="The time over which dead jobs are counted.")
+    alert_dead_share: float = Field(
+        0.2, gt=0, le=1, description="The share of a queue's ended jobs that may be dead before there is an alert."
+    )
+    alert_dead_jobs: Count = Field(5, description="Fewer dead jobs than this call for no alert.")
+    alert_webhook_url: str = Field("", description="Where incidents are posted to: http:// or https://.")
+    alert_webhook_secret: str = Field(
+        "", repr=False, description="Signs those posts (Standard Webhooks): whsec_ and base64. Needed with the URL."
+    )
+    alert_timeout_seconds: Seconds = Field(10, description="Longest time for one post or e-mail.")
+    alert_emails: Names = Field((), description="Who gets incidents by e-mail: addresses, separated by commas.")
+    email_url: str = Field(
+        "smtp://localhost:25", repr=False, description="The mail server: smtp:// or smtps://user:password@host:port."
+    )
+    email_from: str = Field("queueproject@localhost", description="The sender of e-mails.")
+
+    schedule_grace_seconds: Seconds = Field(
+        60, description="A schedule's tick that is no later than this always runs. Longer than LEASE_SECONDS."
+    )
+    schedule_catch_up_limit: Annotated[int, Field(gt=0, le=1000)] = Field(
+        100, description="Most ticks of a schedule that run at once after a downtime."
+    )
+    schedule_keep_seconds: Seconds = Field(
+        2_592_000, description="How long it is remembered what became of a schedule's ticks."
+    )
 
     decision_seconds: Seconds = Field(600, description="Time to decide before the default outcome is taken.")
     decision_drafts: Count = Field(5, description="Most drafts of one decision that people can ask for.")
@@ -132,7 +176,7 @@ class Config(BaseSettings):
         description="The scripted storyteller's faults, as fault:rate or fault@keyword, separated by commas.",
     )
 
-    @field_validator("allowed_hosts", "trusted_origins", mode="before")
+    @field_validator("allowed_hosts", "trusted_origins", "alert_emails", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
@@ -156,6 +200,24 @@ class Config(BaseSettings):
     def _is_redis(cls, value: str) -> str:
         return _with_scheme(value, "redis", "rediss", "unix")
 
+    @field_validator("email_url")
+    @classmethod
+    def _is_mail_server(cls, value: str) -> str:
+        return _with_scheme(value, "smtp", "smtps")
+
+    @field_validator("alert_webhook_url")
+    @classmethod
+    def _is_web_address(cls, value: str) -> str:
+        return value and _with_scheme(value, "http", "https")
+
+    @field_validator("alert_webhook_secret")
+    @classmethod
+    def _is_signing_secret(cls, value: str) -> str:
+        with suppress(ValueError):
+            if not value or (value.startswith("whsec_") and b64decode(value[6:], validate=True)):
+                return value
+        raise _refused("must be whsec_ followed by base64")
+
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
         if reasons := [*self._contradictions(), *self._dangers()]:
@@ -165,8 +227,14 @@ class Config(BaseSettings):
     def _contradictions(self) -> Iterator[str]:
         if self.heartbeat_seconds >= self.lease_seconds:
             yield "HEARTBEAT_SECONDS must be shorter than LEASE_SECONDS"
+        if self.lease_seconds >= self.schedule_grace_seconds:
+            yield "SCHEDULE_GRACE_SECONDS must be longer than LEASE_SECONDS"
         if self.presence_write_seconds >= self.presence_seconds:
             yield "PRESENCE_WRITE_SECONDS must be shorter than PRESENCE_SECONDS"
+        if self.alert_webhook_url and not self.alert_webhook_secret:
+            yield "ALERT_WEBHOOK_URL needs ALERT_WEBHOOK_SECRET"
+        if self.alert_window_seconds > self.rollup_keep_seconds:
+            yield "ALERT_WINDOW_SECONDS must not be longer than ROLLUP_KEEP_SECONDS"
 
     def _dangers(self) -> Iterator[str]:
         """What is refused outside debug."""

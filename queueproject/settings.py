@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import django_stubs_ext
 from csp.constants import NONE, SELF
@@ -142,6 +143,13 @@ STORAGES = {
         else "whitenoise.storage.CompressedManifestStaticFilesStorage"
     },
 }
+
+mail = urlsplit(CONFIG.email_url)
+EMAIL_HOST, EMAIL_PORT = mail.hostname or "localhost", mail.port or (465 if mail.scheme == "smtps" else 25)
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = unquote(mail.username or ""), unquote(mail.password or "")
+EMAIL_USE_SSL = mail.scheme == "smtps"
+EMAIL_TIMEOUT = CONFIG.alert_timeout_seconds
+DEFAULT_FROM_EMAIL = CONFIG.email_from
 
 LOGGING_CONFIG = None
 configure_logging(level=CONFIG.log_level, readable=CONFIG.debug)

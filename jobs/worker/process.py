@@ -105,6 +105,7 @@ class Worker(RegisteredWorker):
         self.completer.close(settings.CONFIG.poll_seconds)
         with contextlib.suppress(Error):
             leases.resign(self.pulse.worker_id)
+            self.slots.measures.flush()
         with contextlib.suppress(RedisError):
             self.register_death()  # type: ignore[no-untyped-call]
         return not unfinished

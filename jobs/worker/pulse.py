@@ -52,6 +52,7 @@ class Pulse:
                 next_look = time.monotonic() + settings.CONFIG.tick_seconds
                 self._guarded(self._call_off)
                 self._give_up()
+                self._guarded(self._slots.measures.flush_if_due)
             self._guarded(self._store_progress)
             self._slots.reported.wait(max(min(next_beat, next_look) - time.monotonic(), 0.0))
             self._stop.wait(PROGRESS_SECONDS)

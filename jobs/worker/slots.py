@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from django.db import connection
+from django.utils import timezone
 
 from jobs.context import JobContext
 from jobs.execution import execute
+from jobs.measures import QUEUE_TIME, RUN_TIME, Measures
 from jobs.models import Job
 from jobs.operations.outcomes import Ended
 from jobs.worker.isolation import IsolatedRun, runs_alone, timed_out
@@ -33,6 +36,7 @@ class Slots:
         self.size = size
         self.progress: dict[JobContext, dict[str, Any]] = {}
         self.reported = threading.Event()
+        self.measures = Measures()
         self._hand_over = hand_over
         self._free = threading.Semaphore(size)
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="slot")
@@ -57,6 +61,7 @@ class Slots:
     def start(self, job: Job) -> None:
         """Run a claimed job in a slot that was taken for it."""
         self._running[job.pk, job.token] = None
+        self.measures.add(job.queue, QUEUE_TIME, (timezone.now() - job.queued_at).total_seconds())
         self._threads.submit(self._run, job)
 
     def done(self, claim: Claim) -> None:
@@ -103,9 +108,11 @@ class Slots:
     def _run(self, job: Job) -> None:
         claim = (job.pk, job.token)
         ended: Ended | None = None
+        began = time.monotonic()
         try:
             ended = self._isolated(job) if runs_alone(job) else execute(job, self._context)
         finally:
+            self.measures.add(job.queue, RUN_TIME, time.monotonic() - began)
             connection.close()
             if claim in self._given_up:
                 self._given_up.discard(claim)
