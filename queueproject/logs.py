@@ -39,7 +39,9 @@ def configure_logging(*, level: str, readable: bool) -> None:
             },
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
             "root": {"handlers": ["stderr"], "level": level},
-            "loggers": {name: {"level": "WARNING"} for name in ("daphne", "asyncio", "httpx", "openai", "rq.worker")},
+            "loggers": {
+                name: {"level": "WARNING"} for name in ("daphne", "asyncio", "httpx", "httpx2", "openai", "rq.worker")
+            },
         }
     )
 
