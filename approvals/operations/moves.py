@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import DurationField, Value
@@ -32,6 +32,11 @@ def move(found: ApprovalQuerySet, origin: Status, to: Status, **columns: Any) ->
 def in_seconds(seconds: float) -> Combinable:
     """That long from now, by the database's clock."""
     return Now() + Value(timedelta(seconds=seconds), output_field=DurationField())
+
+
+def stamp(moment: datetime) -> str:
+    """A time as events tell it."""
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def locked_job(approval: Approval, *, skip_locked: bool = False) -> Job | None:

@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 
 from approvals.drafts import Candidate
 from approvals.models import Approval, ApprovalDecision, ApprovalVersion
-from approvals.operations.moves import in_seconds, move, tell
+from approvals.operations.moves import in_seconds, move, stamp, tell
 from approvals.states import NEXT_VERSION, Decision, Kind, Reason, Status
 from jobs import registry
 from jobs.errors import HandlerMisuse, PermanentError
@@ -120,7 +120,7 @@ def _tell(book: Ledger, asked: DecisionAsked, approval: Approval, reason: Reason
     data: dict[str, Any] = {
         "approval_id": str(approval.pk),
         "version": approval.version,
-        "due_at": approval.due_at.isoformat(),
+        "due_at": stamp(approval.due_at),
     }
     first = approval.version == 1
     draft = candidate.model_dump(mode="json")

@@ -11,7 +11,7 @@ from django.db.models.functions import Greatest, Now
 from accounts import audit
 from approvals.models import Approval, ApprovalDecision
 from approvals.operations.conflicts import conflict, standing_decision
-from approvals.operations.moves import in_seconds, locked_job, move, tell
+from approvals.operations.moves import in_seconds, locked_job, move, stamp, tell
 from approvals.operations.opening import UNDECIDED
 from approvals.rules import find
 from approvals.states import Kind, Status
@@ -48,7 +48,7 @@ def undo(*, user: User, approval_id: UUID, version: int) -> Approval:
             by_label=user.get_username(),
         )
         audit.record("approval.undone", actor=user, on=approval, version=version, decision=undone.decision)
-        about = {"approval_id": str(approval.pk), "version": version, "due_at": approval.due_at.isoformat()}
+        about = {"approval_id": str(approval.pk), "version": version, "due_at": stamp(approval.due_at)}
         private = {"by": user.get_username(), "decision": undone.decision}
         tell(
             book,

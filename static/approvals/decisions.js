@@ -49,10 +49,11 @@ the list without leaving it. Without this script the pages work by links and for
 
   // The list
 
+  /** What the server renders; null for who is signed out or may not see it any more. */
   async function fragment(url) {
     const response = await fetch(url, { headers: { "X-Fragment": "1" } });
-    if (!response.ok || response.redirected) throw new Error(response.statusText);
-    return parsed(await response.text());
+    if (response.status >= 500) throw new Error(response.statusText);
+    return response.ok && !response.redirected ? parsed(await response.text()) : null;
   }
 
   function parsed(html) {
@@ -80,15 +81,17 @@ the list without leaving it. Without this script the pages work by links and for
       try {
         await (queue ? refreshList() : check(cards()[0]));
       } catch {
-        setTimeout(refresh, RETRY_CAP_MS / 3);
+        retry();
       }
     } while (again);
     refreshing = false;
   }
 
+  const retry = () => setTimeout(refresh, RETRY_CAP_MS / 3);
+
   async function refreshList() {
     const fresh = await fragment(queue.dataset.url);
-    holdStill(() => reconcile(fresh));
+    if (fresh) holdStill(() => reconcile(fresh));
   }
 
   const inHand = () => page.querySelector("[data-approval]:focus-within") ?? page.querySelector("[data-approval]:hover");
@@ -108,7 +111,7 @@ the list without leaving it. Without this script the pages work by links and for
     for (const card of cards()) {
       const next = wanted.get(card.id);
       if (next?.dataset.version === card.dataset.version || "sending" in card.dataset) continue;
-      if ((at && (card === at || precedes(card, at))) || inUse(card)) check(card, next);
+      if ((at && (card === at || precedes(card, at))) || inUse(card)) check(card, next).catch(retry);
       else next ? card.replaceWith(next) : card.remove();
     }
     let previous = null;
@@ -130,7 +133,8 @@ the list without leaving it. Without this script the pages work by links and for
 
   /** Say in a card that stays what has become of it, and let nobody decide on what is no longer asked. */
   async function check(card, next) {
-    const fresh = next ?? (await fragment(card.querySelector("h2 a").href)).querySelector("[data-approval]");
+    const fresh = next ?? (await fragment(card.querySelector("h2 a").href))?.querySelector("[data-approval]");
+    if (!fresh) return;
     const { version, status } = fresh.dataset;
     if (version === card.dataset.version && status === card.dataset.status) return;
     if (card.dataset.gone === `${version} ${status}`) return;
@@ -265,7 +269,7 @@ the list without leaving it. Without this script the pages work by links and for
   let socket = null;
   let heard = false;
   let failures = 0;
-  let retry = 0;
+  let comeback = 0;
 
   function showConnection(words, status) {
     const badge = document.getElementById("connection");
@@ -276,7 +280,7 @@ the list without leaving it. Without this script the pages work by links and for
   }
 
   function connect() {
-    clearTimeout(retry);
+    clearTimeout(comeback);
     if (socket?.readyState === WebSocket.CONNECTING) return;
     const address = new URL(page.dataset.socket, location.href);
     address.protocol = location.protocol.replace("http", "ws");
@@ -299,7 +303,7 @@ the list without leaving it. Without this script the pages work by links and for
     if (ENDED[code]) return showConnection(ENDED[code], "offline");
     showConnection("connection lost, reconnecting", "offline");
     const wait = Math.min(RETRY_CAP_MS, RETRY_MS * 2 ** failures++);
-    retry = setTimeout(connect, wait * (0.5 + Math.random()));
+    comeback = setTimeout(connect, wait * (0.5 + Math.random()));
   }
 
   function checkAlive() {

@@ -12,6 +12,7 @@ from approvals.models import Approval
 from approvals.operations import decide
 from approvals.states import Status
 from jobs.errors import Conflict, Forbidden, Invalid, NotFound
+from jobs.failpoints import FailpointRaised, arm, disarm
 from jobs.models import Job
 from jobs.testing import run_until_idle
 from tests.approvals.conftest import Cast
@@ -29,7 +30,7 @@ def test_a_draft_is_asked_about_with_its_text_for_deciders_only(say: Say, cast: 
     assert required.data == {
         "approval_id": str(approval.pk),
         "version": 1,
-        "due_at": approval.due_at.isoformat(),
+        "due_at": approval.due_at.isoformat().replace("+00:00", "Z"),
     }
     assert required.private == {"draft": "A dragon.", "changes": [{"path": "gold", "op": "add", "value": 3}]}
     assert told(job)[-1] == ("approval.required", "awaiting_approval")
@@ -246,6 +247,25 @@ def test_what_is_wrong_with_a_decision_is_named_and_nothing_happens(
     approval.refresh_from_db()
     assert approval.status == Status.PENDING
     assert history(approval) == []
+
+
+def test_a_decision_that_breaks_off_leaves_nothing_behind(approval: Approval, cast: Cast) -> None:
+    def fail() -> None:
+        raise FailpointRaised
+
+    arm("in_decision", fail)
+    try:
+        with pytest.raises(FailpointRaised):
+            decide(user=cast.dm, approval_id=approval.pk, version=1, decision="accept")
+    finally:
+        disarm()
+    approval.refresh_from_db()
+    job = finished(approval)
+    assert (approval.status, approval.claimed_by, job.status) == (Status.PENDING, None, "waiting")
+    assert told(job)[-1] == ("approval.required", "awaiting_approval")
+    assert (history(approval), AuditEntry.objects.count()) == ([], 0)
+    decide(user=cast.dm, approval_id=approval.pk, version=1, decision="accept")
+    assert result(approval)["by"] == "dm"
 
 
 def test_only_those_who_decide_there_may(approval: Approval, cast: Cast) -> None:

@@ -12,7 +12,8 @@ from django.db.models import F
 
 from accounts.models import AuditEntry
 from approvals.models import Approval
-from approvals.operations import claim, decide, expire_due, release_claim, settle_due, undo
+from approvals.operations import claim, decide, expire_due, expiring, release_claim, settle_due, undo
+from approvals.operations.moves import locked_job
 from approvals.port import expire_tick, settle_tick
 from approvals.states import Status
 from jobs.errors import Conflict, Forbidden, NotFound
@@ -50,6 +51,17 @@ def test_the_default_is_recorded_as_the_systems_when_time_is_up(approval: Approv
     assert event(job, "approval.expired").data == {"decision": "reject"}
     assert history(approval) == [(1, "expire", "reject", "")]
     assert expire_due(limit=10) == 0
+
+
+def test_what_got_more_time_just_now_does_not_expire(approval: Approval, monkeypatch: pytest.MonkeyPatch) -> None:
+    def extended(found: Approval, **_: bool) -> Job | None:
+        Approval.objects.update(due_at=F("due_at") + timedelta(hours=1))
+        return locked_job(found)
+
+    pass_time(approval, seconds=601)
+    monkeypatch.setattr(expiring, "locked_job", extended)
+    assert expire_due(limit=10) == 0
+    assert history(approval) == []
 
 
 def test_a_default_of_accept_takes_the_draft(say: Say, table: Table) -> None:
