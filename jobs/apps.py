@@ -4,3 +4,12 @@ from django.apps import AppConfig
 class JobsConfig(AppConfig):
     name = "jobs"
     verbose_name = "Queue"
+
+    def ready(self) -> None:
+        """Answer for the rights of those who operate it."""
+        from accounts import permissions
+        from jobs.models import Job, QueueControl
+        from jobs.rules import operator_rule
+
+        permissions.register(Job, operator_rule)
+        permissions.register(QueueControl, operator_rule)

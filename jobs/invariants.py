@@ -83,7 +83,7 @@ def request_end_is_told_once() -> list[Row]:
 
 def request_start_is_told_once() -> list[Row]:
     """A run of a request is queued once and begun once, however often it was claimed."""
-    told = JobEvent.objects.filter(event__in=["request.queued", "request.processing"]).order_by()
+    told = JobEvent.objects.filter(job__isnull=False, event__in=["request.queued", "request.processing"]).order_by()
     return _rows(told.values("job", "run", "event").annotate(n=Count("id")).filter(n__gt=1), "job", "run", "event", "n")
 
 

@@ -94,6 +94,12 @@ class Config(BaseSettings):
     )
     payload_bytes: Count = Field(65536, description="Largest payload of a job, as JSON.")
     idempotency_seconds: Seconds = Field(86400, description="How long an idempotency key is remembered.")
+    keep_completed_seconds: Seconds = Field(
+        2_592_000, description="How long completed jobs are kept, unless they or their queue say otherwise."
+    )
+    keep_dead_seconds: Seconds = Field(7_776_000, description="How long dead and expired jobs are kept.")
+    keep_cancelled_seconds: Seconds = Field(2_592_000, description="How long jobs that were called off are kept.")
+    cleanup_seconds: Seconds = Field(60, description="How often the scheduler deletes what was kept long enough.")
     queue_settings_seconds: Seconds = Field(
         3, description="A change of a queue's settings in the admin holds in every process after this."
     )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from jobs import registry
 from jobs.errors import Conflict, NotFound
 from jobs.events.ledger import Ledger, ledger
 from jobs.models import Job
+from jobs.operations.enqueue import validated
 from jobs.operations.transitions import Move, apply, cancelled, lock, take_place
 from jobs.states import Status
 
@@ -47,10 +51,11 @@ def _end_what_does_not_run(book: Ledger, jobs: dict[int, Job]) -> None:
             apply(book, [cancelled(job)], parents=jobs)
 
 
-def revive(job_id: int) -> Job:
+def revive(job_id: int, *, payload: dict[str, Any] | None = None) -> Job:
     """Run a dead, expired or cancelled request again, as its next run, at its lane's tail.
 
-    A run begins from the first step, with fresh attempts. Anything else is a ``Conflict`` with code ``not_dead``.
+    A run begins from the first step, with fresh attempts, and with ``payload`` instead of the old one if it is given
+    (``Invalid`` if the job type refuses it). Anything else is a ``Conflict`` with code ``not_dead``.
     """
     lane = Job.objects.filter(pk=job_id).values_list("lane", flat=True).first()
     with ledger(lanes=[lane] if lane is not None else ()) as book:
@@ -59,19 +64,28 @@ def revive(job_id: int) -> Job:
             raise NotFound("there is no such job")
         if job.parent_id is not None or job.status not in (Status.DEAD, Status.EXPIRED, Status.CANCELLED):
             raise Conflict(f"only a request that failed can run again, and this is {job.status}", code="not_dead")
+        changes = _afresh(job) | ({"payload": _accepted(job, payload)} if payload is not None else {})
         ahead = take_place(book, job) if lane is not None else 0
         to = Status.PENDING if ahead else Status.QUEUED
-        apply(book, [Move(job, to, "job.revived", {"run": job.run + 1}, _afresh(job))])
+        apply(book, [Move(job, to, "job.revived", {"run": job.run + 1}, changes | {"place": job.place})])
         book.tell(job, "request.queued", {"kind": job.type, "position": ahead})
     return job
 
 
-def _afresh(job: Job) -> dict[str, object]:
+def _accepted(job: Job, payload: dict[str, Any]) -> dict[str, Any]:
+    try:
+        job_type = registry.job_type(job.type)
+    except KeyError:
+        raise Conflict(f"no code here knows jobs of type {job.type!r}", code="unknown_job_type") from None
+    return validated(job_type, payload)
+
+
+def _afresh(job: Job) -> dict[str, Any]:
     return {
         "run": job.run + 1,
         "attempt": 1,
-        "place": job.place,
         "error": None,
+        "fingerprint": "",
         "result": None,
         "started_at": None,
         "finished_at": None,

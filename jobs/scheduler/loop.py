@@ -15,6 +15,7 @@ from django.db import Error, connection
 from jobs import registry
 from jobs.connections import use_direct_connection
 from jobs.registry import Tick
+from jobs.scheduler.cleanup import run_cleanup
 from jobs.scheduler.due import run_due, run_released
 from jobs.scheduler.expiry import run_expiry
 from jobs.scheduler.leadership import lead, step_down
@@ -27,7 +28,7 @@ logger = logging.getLogger(__name__)
 def services() -> dict[str, Tick]:
     """The queue's own services and those that upper rooms registered."""
     own: dict[str, Tick] = {"due": run_due, "released": run_released, "rescue": run_rescue, "sweep": Sweep()}
-    return {**own, "expiry": run_expiry, **registry.ticks()}
+    return {**own, "expiry": run_expiry, "cleanup": run_cleanup, **registry.ticks()}
 
 
 class Scheduler:

@@ -1,0 +1,153 @@
+"""What operators do to single jobs: authorised by the caller, recorded here together with the change itself."""
+
+from __future__ import annotations
+
+from typing import Any, Unpack
+
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from accounts import audit
+from jobs import registry
+from jobs.errors import Conflict, Invalid, NotFound
+from jobs.models import Job
+from jobs.operations import controls, dispatch, upkeep
+from jobs.operations.enqueue import OptionFields, enqueue, enqueue_many
+from jobs.operations.operator import Operator
+from jobs.registry import JobType
+from jobs.states import Status
+
+PRIORITIES = range(-(2**15), 2**15)
+
+for _verb in ("added", "cancelled", "revived", "rerun", "promoted", "reprioritised", "removed"):
+    audit.register_action(f"job.{_verb}")
+
+
+def add(
+    type_name: str,
+    payload: dict[str, Any],
+    *,
+    by: Operator,
+    idempotency_key: str = "",
+    unique: str = "",
+    **options: Unpack[OptionFields],
+) -> Job:
+    """A new job of this type; see ``enqueue``. ``Invalid`` for a type that nobody declared."""
+    job_type = declared(type_name)
+    with transaction.atomic():
+        job = enqueue(job_type, payload, idempotency_key=idempotency_key, unique=unique, **options)
+        by.record("job.added", job, type=job.type)
+    return job
+
+
+def add_many(
+    type_name: str, payloads: list[dict[str, Any]], *, by: Operator, **options: Unpack[OptionFields]
+) -> list[Job]:
+    """New jobs of one type, all or none; see ``enqueue_many``."""
+    job_type = declared(type_name)
+    with transaction.atomic():
+        jobs = enqueue_many(job_type, payloads, **options)
+        if jobs:
+            by.record("job.added", jobs[0], type=job_type.name, count=len(jobs), last=str(jobs[-1].public_id))
+    return jobs
+
+
+def declared(type_name: str) -> JobType:
+    """The job type of this name; ``Invalid``."""
+    try:
+        return registry.job_type(type_name)
+    except KeyError:
+        known = ", ".join(sorted(registry.job_types()))
+        raise Invalid(f"there is no job type {type_name!r}", fields={"type": f"one of {known}"}) from None
+
+
+def cancel(job_id: int, *, by: Operator) -> Job:
+    """Call off a request; see ``controls.cancel``. A child is not called off without its request: ``Conflict``."""
+    _request(job_id)
+    with transaction.atomic():
+        job = controls.cancel(job_id)
+        by.record("job.cancelled", job, type=job.type)
+    return job
+
+
+def revive(job_id: int, *, by: Operator, payload: dict[str, Any] | None = None) -> Job:
+    """Run a failed request again, with another payload if one is given; see ``controls.revive``."""
+    before = _request(job_id)
+    with transaction.atomic():
+        job = controls.revive(job_id, payload=payload)
+        edited = {"before": before.payload, "after": job.payload} if job.payload != before.payload else {}
+        by.record("job.revived", job, type=job.type, run=job.run, **edited)
+    return job
+
+
+def run_again(job_id: int, *, by: Operator, payload: dict[str, Any] | None = None) -> Job:
+    """A new request like one that has ended: its type, payload, owner, scope, lane and priority."""
+    old = _request(job_id)
+    if not old.ended:
+        raise Conflict("it has not ended; call it off first", code="not_ended")
+    with transaction.atomic():
+        job = enqueue(
+            declared(old.type),
+            old.payload if payload is None else payload,
+            owner=old.owner,
+            scope=old.scope.key if old.scope else "",
+            ordering_key=old.lane.key if old.lane else "",
+            priority=old.priority,
+        )
+        by.record("job.rerun", old, type=old.type, new=str(job.public_id))
+    return job
+
+
+def promote(job_id: int, *, by: Operator) -> Job:
+    """Let a delayed job run now: the scheduler sees to it within ``tick_seconds``. ``Conflict`` if it isn't delayed."""
+    with transaction.atomic():
+        delayed = Job.objects.filter(pk=job_id, status=Status.SCHEDULED)
+        if not delayed.update(scheduled_at=Now()):
+            raise Conflict(f"the job is not delayed, it is {get(job_id).status}", code="not_scheduled")
+        by.record("job.promoted", get(job_id))
+    return get(job_id)
+
+
+def reprioritise(job_id: int, priority: int, *, by: Operator) -> Job:
+    """Another priority for a request and what it still has to run; lower runs first."""
+    if priority not in PRIORITIES:
+        raise Invalid("the priority is out of range", fields={"priority": f"{PRIORITIES[0]} to {PRIORITIES[-1]}"})
+    before = _request(job_id)
+    with transaction.atomic():
+        family = Job.objects.open().filter(Q(pk=job_id) | Q(root=job_id))
+        queues = set(family.filter(status=Status.QUEUED).values_list("queue", flat=True))
+        if not family.update(priority=priority):
+            raise Conflict(f"the request has ended: {before.request_status.value}", code="ended")
+        by.record("job.reprioritised", before, before=before.priority, after=priority)
+    for queue in queues:
+        dispatch.rebuild(queue)
+    return get(job_id)
+
+
+def remove(job_id: int, *, by: Operator) -> None:
+    """Delete an ended request with all beneath it; what others keep of it (decisions, turns, audit) stays."""
+    job = _request(job_id)
+    with transaction.atomic():
+        if not upkeep.delete([job_id]):
+            raise Conflict("only what has ended can be removed; call it off first", code="not_ended")
+        by.record("job.removed", job, type=job.type, status=job.status)
+
+
+def get(job_id: int) -> Job:
+    """The job; ``NotFound``."""
+    job = Job.objects.select_related("owner", "scope", "lane", "root").filter(pk=job_id).first()
+    if job is None:
+        raise NotFound("there is no such job")
+    return job
+
+
+def _request(job_id: int) -> Job:
+    job = get(job_id)
+    if job.root is not None:
+        raise Conflict(
+            f"this job works for request {job.root.public_id}: act on that one",
+            code="not_a_request",
+            request_id=str(job.root.public_id),
+        )
+    return job

@@ -1,0 +1,164 @@
+"""Emptying queues, and deleting what has been kept for long enough.
+
+A job is deleted with its steps, logs and timeline. Numbered events stay, because streams have no gaps, and so do
+approvals, turns and the audit log, which copied what they need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count, Exists, F, FloatField, Func, OuterRef, Q, Value
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Now
+from uuid6 import uuid7
+
+from accounts import audit
+from jobs.errors import Conflict, NotFound
+from jobs.models import Dependency, IdempotencyKey, Job, JobEvent, JobQuerySet, QueueControl, QueueSettings, Worker
+from jobs.models_operating import ControlKind
+from jobs.operations import controls
+from jobs.operations.operator import Operator
+from jobs.operations.transitions import lock
+from jobs.states import FINAL, OPEN, Status
+
+BATCH = 200
+"""The most requests that are deleted in one transaction."""
+
+BEFORE_START = (Status.SCHEDULED, Status.PENDING, Status.QUEUED)
+
+for _action in ("queue.drained", "queue.cleaned", "job.cancelled"):
+    audit.register_action(_action)
+
+
+class _SecondsSince(Func):
+    """How long ago a time was, as a number: a duration times a column is not the same in all databases."""
+
+    output_field = FloatField()
+
+    def as_sqlite(self, compiler, connection, **context):  # type: ignore[no-untyped-def]
+        template = "((julianday('now') - julianday(%(expressions)s)) * 86400.0)"
+        return self.as_sql(compiler, connection, template=template, **context)
+
+    def as_postgresql(self, compiler, connection, **context):  # type: ignore[no-untyped-def]
+        template = "EXTRACT(EPOCH FROM statement_timestamp() - %(expressions)s)"
+        return self.as_sql(compiler, connection, template=template, **context)
+
+
+def delete(root_ids: Collection[int]) -> int:
+    """Delete these requests with all beneath them, as far as they have ended; how many requests that were."""
+    with transaction.atomic():
+        ended = [job.pk for job in lock(root_ids, skip_locked=True).values() if job.ended and job.root_id is None]
+        family = list(Job.objects.filter(Q(pk__in=ended) | Q(root__in=ended)).values_list("pk", flat=True))
+        JobEvent.objects.filter(job__in=family, scope__isnull=False).update(job=None)
+        doomed = Job.objects.filter(pk__in=family)
+        doomed.update(parent=None, root=None)  # they protect each other only from being deleted singly
+        doomed.delete()
+    return len(ended)
+
+
+# -- retention ---------------------------------------------------------------------------------------------------
+
+
+def keep_seconds() -> dict[Status, float]:
+    """How long ended requests are kept, where neither they nor their queue say otherwise."""
+    config = settings.CONFIG
+    return {
+        Status.COMPLETED: config.keep_completed_seconds,
+        Status.DEAD: config.keep_dead_seconds,
+        Status.EXPIRED: config.keep_dead_seconds,
+        Status.CANCELLED: config.keep_cancelled_seconds,
+    }
+
+
+def expired() -> list[JobQuerySet]:
+    """The requests that need not be kept any longer: disjoint sets, each found by an index."""
+    removable = Job.objects.roots().exclude(_needed())
+    own = removable.filter(status__in=FINAL, keep_seconds__isnull=False)
+    kept = dict(QueueSettings.objects.filter(keep_seconds__isnull=False).values_list("queue", "keep_seconds"))
+    plain = removable.filter(keep_seconds=None)
+    return [
+        own.annotate(age=_SecondsSince("finished_at")).filter(age__gt=F("keep_seconds")),
+        *(plain.filter(status__in=FINAL, queue=queue, finished_at__lt=_ago(keep)) for queue, keep in kept.items()),
+        *(
+            plain.filter(status=status, finished_at__lt=_ago(keep)).exclude(queue__in=kept)
+            for status, keep in keep_seconds().items()
+        ),
+    ]
+
+
+def _needed() -> Exists | Q:
+    """Somebody may still use its idempotency key, or depends on it."""
+    keys = IdempotencyKey.objects.filter(
+        job=OuterRef("pk"), at__gte=Now() - Value(timedelta(seconds=settings.CONFIG.idempotency_seconds))
+    )
+    dependents = Dependency.objects.filter(on=OuterRef("pk"), job__status__in=OPEN)
+    return Q(Exists(keys)) | Q(Exists(dependents))
+
+
+def _ago(seconds: float) -> Combinable:
+    return Now() - Value(timedelta(seconds=seconds))
+
+
+def would_prune() -> dict[str, int]:
+    """How many requests of each status ``prune`` would delete now."""
+    counts: dict[str, int] = {}
+    for found in expired():
+        for status, count in found.order_by().values_list("status").annotate(Count("id")):
+            counts[status] = counts.get(status, 0) + count
+    return counts
+
+
+def prune(limit: int = BATCH) -> int:
+    """Delete one batch of what need not be kept, old keys and workers long gone; how many requests."""
+    IdempotencyKey.objects.filter(at__lt=_ago(settings.CONFIG.idempotency_seconds)).delete()
+    Worker.objects.filter(ended_at__lt=_ago(settings.CONFIG.keep_dead_seconds)).delete()
+    deleted = 0
+    for found in expired():
+        if deleted < limit:
+            ids = list(found.order_by("finished_at").values_list("pk", flat=True)[: limit - deleted])
+            deleted += delete(ids) if ids else 0
+    return deleted
+
+
+# -- queues ------------------------------------------------------------------------------------------------------
+
+
+def drain(queue: str, *, by: Operator) -> int:
+    """Call off every request of which a job waits in this queue for its first start; how many. What runs goes on."""
+    waiting = Job.objects.filter(queue=queue, status__in=BEFORE_START, started_at=None)
+    roots = {root or pk for pk, root in waiting.values_list("pk", "root")}
+    by = replace(by, bulk=str(uuid7()))
+    drained = sum(_call_off(pk, by) for pk in sorted(roots))
+    by.record("queue.drained", _control(queue), count=drained)
+    return drained
+
+
+def _call_off(root_id: int, by: Operator) -> bool:
+    try:
+        with transaction.atomic():
+            by.record("job.cancelled", controls.cancel(root_id))
+    except (Conflict, NotFound):
+        return False  # it ended meanwhile
+    return True
+
+
+def clean(queue: str, *, statuses: Iterable[Status], older_than_seconds: float, by: Operator) -> int:
+    """Delete the ended requests of a queue that ended so long ago, whatever the retention says; how many."""
+    wanted = set(statuses) & FINAL
+    found = Job.objects.roots().filter(queue=queue, status__in=wanted, finished_at__lt=_ago(older_than_seconds))
+    cleaned = sum(delete(ids) for ids in _batches(list(found.values_list("pk", flat=True))))
+    by.record("queue.cleaned", _control(queue), count=cleaned, statuses=sorted(wanted), seconds=older_than_seconds)
+    return cleaned
+
+
+def _batches(ids: list[int]) -> Iterator[list[int]]:
+    return (ids[start : start + BATCH] for start in range(0, len(ids), BATCH))
+
+
+def _control(queue: str) -> QueueControl:
+    return QueueControl.objects.get_or_create(kind=ControlKind.QUEUE, name=queue)[0]

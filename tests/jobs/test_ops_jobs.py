@@ -1,0 +1,152 @@
+"""What operators do to jobs, and that it is all on record."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from accounts.models import AuditEntry
+from jobs.errors import Conflict, Invalid, NotFound
+from jobs.models import Job, JobEvent, Scope
+from jobs.operations import leases, operating
+from jobs.operations.enqueue import enqueue
+from jobs.operations.operator import Operator
+from jobs.scheduler.due import run_due
+from jobs.states import Status
+from jobs.testing import run_next, run_until_idle
+from jobs.transport import transport
+from tests.jobs import kinds
+from tests.jobs.kinds import ECHO, FAIL, PARENT, Plan
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_ran() -> None:
+    kinds.ran.clear()
+
+
+@pytest.fixture
+def ada() -> Operator:
+    return Operator(user=User.objects.create_user("ada"), via="api")
+
+
+def fresh(job: Job) -> Job:
+    return Job.objects.get(pk=job.pk)
+
+
+def audit() -> list[tuple[Any, ...]]:
+    return list(AuditEntry.objects.order_by("id").values_list("action", "actor_label", "target_id"))
+
+
+def test_a_job_is_added_by_the_name_of_its_type(ada: Operator) -> None:
+    job = operating.add("test_echo", {"text": "a"}, by=ada, scope="test:1", priority=3)
+    assert (job.status, job.priority) == (Status.QUEUED, 3)
+    many = operating.add_many("test_echo", [{"text": "b"}, {"text": "c"}], by=ada)
+    run_until_idle()
+    assert kinds.ran == ["b", "c", "a"]
+    assert audit() == [("job.added", "ada", str(job.public_id)), ("job.added", "ada", str(many[0].public_id))]
+
+
+def test_what_can_not_be_added_leaves_no_trace(ada: Operator) -> None:
+    with pytest.raises(Invalid, match="no job type"):
+        operating.add("nothing", {}, by=ada)
+    with pytest.raises(Invalid) as refused:
+        operating.add_many("test_echo", [{}, {"seconds": "long"}], by=ada)
+    assert list(refused.value.extra["fields"]) == ["1.seconds"]
+    assert not Job.objects.exists()
+    assert not AuditEntry.objects.exists()
+
+
+def test_a_call_off_is_recorded_with_who_did_it(ada: Operator) -> None:
+    job = enqueue(ECHO, Plan(), scope="test:1")
+    assert operating.cancel(job.pk, by=ada).status == Status.CANCELLED
+    with pytest.raises(Conflict):
+        operating.cancel(job.pk, by=ada)
+    assert audit() == [("job.cancelled", "ada", str(job.public_id))]
+
+
+def test_a_child_is_not_called_off_behind_its_parents_back(ada: Operator) -> None:
+    parent = enqueue(PARENT, Plan())
+    run_next()
+    with pytest.raises(Conflict) as refused:
+        operating.cancel(parent.children.get().pk, by=ada)
+    assert refused.value.extra["request_id"] == str(parent.public_id)
+    assert fresh(parent).status == Status.WAITING
+
+
+def test_a_dead_job_runs_again_with_a_better_payload_and_both_are_recorded(ada: Operator) -> None:
+    job = enqueue(FAIL, Plan(do="permanent"), ordering_key="lane:a")
+    run_until_idle()
+    assert fresh(job).fingerprint
+    with pytest.raises(Invalid):
+        operating.revive(job.pk, by=ada, payload={"seconds": "long"})
+    assert fresh(job).status == Status.DEAD
+    operating.revive(job.pk, by=ada, payload={"do": "recover"})
+    run_until_idle()
+    assert (fresh(job).status, fresh(job).fingerprint) == (Status.COMPLETED, "")
+    entry = AuditEntry.objects.get()
+    assert (entry.data["before"]["do"], entry.data["after"]["do"], entry.data["run"]) == ("permanent", "recover", 2)
+
+
+def test_an_ended_job_is_run_again_as_a_new_one(ada: Operator) -> None:
+    owner = User.objects.create_user("bea")
+    old = enqueue(ECHO, Plan(text="a"), owner=owner, scope="test:1", ordering_key="lane:a", priority=4)
+    with pytest.raises(Conflict, match="has not ended"):
+        operating.run_again(old.pk, by=ada)
+    run_until_idle()
+    new = operating.run_again(old.pk, by=ada)
+    run_until_idle()
+    assert kinds.ran == ["a", "a"]
+    assert new.pk != old.pk
+    assert (new.owner, new.scope, new.lane, new.priority) == (owner, old.scope, old.lane, 4)
+    assert AuditEntry.objects.get().data["new"] == str(new.public_id)
+
+
+def test_a_delayed_job_is_promoted_once(ada: Operator) -> None:
+    job = enqueue(ECHO, Plan(), delay=timedelta(days=1))
+    operating.promote(job.pk, by=ada)
+    run_due()
+    assert fresh(job).status == Status.QUEUED
+    with pytest.raises(Conflict, match="queued"):
+        operating.promote(job.pk, by=ada)
+    with pytest.raises(NotFound):
+        operating.promote(10**9, by=ada)
+
+
+def test_a_new_priority_holds_for_tickets_that_are_out_already(ada: Operator) -> None:
+    first, second = enqueue(ECHO, Plan(text="1")), enqueue(ECHO, Plan(text="2"))
+    operating.reprioritise(second.pk, -5, by=ada)
+    assert transport().redis.lrange("rq:queue:system", 0, -1) == [f"{job.pk}-0".encode() for job in (second, first)]
+    with pytest.raises(Invalid):
+        operating.reprioritise(first.pk, 2**20, by=ada)
+    run_until_idle()
+    assert kinds.ran == ["2", "1"]
+    with pytest.raises(Conflict):
+        operating.reprioritise(first.pk, 1, by=ada)
+
+
+def test_only_what_has_ended_is_removed_and_the_stream_keeps_its_numbers(ada: Operator) -> None:
+    parent, other = enqueue(PARENT, Plan(), scope="test:1"), enqueue(ECHO, Plan(), scope="test:1", priority=9)
+    run_next()
+    with pytest.raises(Conflict, match="has ended"):
+        operating.remove(parent.pk, by=ada)
+    run_until_idle()
+    operating.remove(parent.pk, by=ada)
+    assert list(Job.objects.all()) == [other]
+    assert audit() == [("job.removed", "ada", str(parent.public_id))]
+    seqs = JobEvent.objects.filter(scope__key="test:1").order_by("seq").values_list("seq", flat=True)
+    assert list(seqs) == list(range(1, Scope.objects.get(key="test:1").head + 1))
+    assert not JobEvent.objects.filter(scope=None).exclude(job=other).exists()
+
+
+def test_a_running_job_is_not_removed(ada: Operator) -> None:
+    job = enqueue(ECHO, Plan())
+    worker = leases.register(name="a", queues=["system"], slots=1)
+    leases.claim_next(["system"], limit=1, worker_id=worker.pk)
+    with pytest.raises(Conflict):
+        operating.remove(job.pk, by=ada)
+    assert fresh(job).status == Status.RUNNING
