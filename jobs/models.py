@@ -347,3 +347,4 @@ def request_uuid(value: Any) -> uuid.UUID | None:
 
 from jobs.models_metrics import Incident, QueueSettings, Rollup, Tally  # noqa: E402, F401
 from jobs.models_operating import QueueControl as QueueControl  # noqa: E402 - one room, one models module
+from jobs.models_schedules import Schedule, ScheduleTick  # noqa: E402, F401

@@ -19,6 +19,7 @@ from jobs.scheduler.cleanup import run_cleanup
 from jobs.scheduler.due import run_due, run_released
 from jobs.scheduler.expiry import run_expiry
 from jobs.scheduler.leadership import lead, step_down
+from jobs.scheduler.repeats import Repeats
 from jobs.scheduler.rescue import run_rescue
 from jobs.scheduler.sweep import Sweep
 
@@ -28,7 +29,7 @@ logger = logging.getLogger(__name__)
 def services() -> dict[str, Tick]:
     """The queue's own services and those that upper rooms registered."""
     own: dict[str, Tick] = {"due": run_due, "released": run_released, "rescue": run_rescue, "sweep": Sweep()}
-    return {**own, "expiry": run_expiry, "cleanup": run_cleanup, **registry.ticks()}
+    return {**own, "expiry": run_expiry, "cleanup": run_cleanup, "repeats": Repeats(), **registry.ticks()}
 
 
 class Scheduler:
