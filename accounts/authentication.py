@@ -71,3 +71,4 @@ def _view(request: HttpRequest) -> HttpResponse:
 CAN_READ = Caller(Scope.READ)
 CAN_PLAY = Caller(Scope.PLAY)
 CAN_DECIDE = Caller(Scope.DECIDE)
+CAN_OPERATE = Caller(Scope.OPERATE)

@@ -17,6 +17,7 @@ class Scope(models.TextChoices):
     READ = "read", "see games, requests and events"
     PLAY = "play", "act in games"
     DECIDE = "decide", "decide on drafts"
+    OPERATE = "operate", "change queues, jobs and schedules, as staff with the right for it"
     METRICS = "metrics", "read metrics and the queues' status, as staff"
 
 
