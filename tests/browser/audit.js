@@ -26,12 +26,23 @@ Contrast is WCAG's: 4.5, or 3 for large text, against the nearest background tha
   for (const id of new Set(ids.filter((id, at) => ids.indexOf(id) !== at))) mistakes.push(`two elements are #${id}`);
   const levels = all("h1, h2, h3, h4").map((heading) => Number(heading.localName[1]));
   levels.forEach((level, at) => level > (levels[at - 1] ?? 0) + 1 && mistakes.push(`h${level} follows h${levels[at - 1] ?? 0}`));
+  const head = document.querySelector("header.site").offsetHeight;
+  if (head > innerHeight / 10) mistakes.push(`${head} px of ${innerHeight} always go to the header`);
+  for (const element of all("button, summary, select, textarea, input:not([type=hidden])")) {
+    const { width, height } = element.getBoundingClientRect();
+    if (Math.min(width, height) < 24) mistakes.push(`${width} × ${height} px are too small to hit: ${where(element)}`);
+  }
   const width = document.documentElement.scrollWidth;
   if (width > innerWidth) mistakes.push(`${width} px wide in a window of ${innerWidth}`);
 
   const canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
   const brush = canvas.getContext("2d", { willReadFrequently: true });
+  const read = new Map();
   function channels(color) {
+    if (!read.has(color)) read.set(color, painted(color));
+    return [...read.get(color)];
+  }
+  function painted(color) {
     brush.clearRect(0, 0, 1, 1);
     brush.fillStyle = color;
     brush.fillRect(0, 0, 1, 1);
@@ -75,5 +86,5 @@ Contrast is WCAG's: 4.5, or 3 for large text, against the nearest background tha
     if (says(element)) judge(element);
     if (element.placeholder && !element.value) judge(element, "::placeholder");
   }
-  return mistakes;
+  return [...new Set(mistakes)];
 }
