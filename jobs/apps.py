@@ -8,6 +8,7 @@ class JobsConfig(AppConfig):
     def ready(self) -> None:
         """Answer for the rights of those who operate it."""
         from accounts import permissions
+        from jobs import checks, jobtypes  # noqa: F401
         from jobs.models import Job, QueueControl
         from jobs.rules import operator_rule
 

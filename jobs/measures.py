@@ -76,3 +76,8 @@ class Measures:
             taken, self._times = self._times, {}
         minute = timezone.now().replace(second=0, microsecond=0)
         Rollup.objects.bulk_create([times.row(minute, *key) for key, times in taken.items()])
+
+
+def added(one: list[int], other: list[int]) -> list[int]:
+    """Two rows' buckets together; a row that only counts has none."""
+    return [a + b for a, b in zip(one, other, strict=True)] if one and other else one or other

@@ -1,4 +1,4 @@
-"""The four ports that upper rooms fill when Django is ready: job types, waits, scopes, ticks.
+"""The ports that upper rooms fill when Django is ready: job types, waits, scopes, ticks, queues of people.
 
 Declarations only: a job type names its handler by a dotted path that nobody but ``jobs.execution`` resolves,
 so a web process never imports a handler, and nothing that arrives through Redis can name code to run.
@@ -110,12 +110,33 @@ class ScopeRules(Protocol):
     def policy(self, key: str) -> DecisionPolicy: ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class QueueStatus:
+    """How one queue stands. ``oldest_seconds``: how long the first in it has waited, ``None`` if nobody waits.
+
+    ``people``: those who work on it are people, and nobody expects a process to listen. ``per_minute``: how many it
+    has done a minute lately.
+    """
+
+    name: str
+    depth: int
+    oldest_seconds: float | None
+    running: int
+    delayed: int = 0
+    workers: int
+    slots: int
+    per_minute: float
+    paused: bool = False
+    people: bool = False
+
+
 Tick = Callable[[], float]
 """One bounded batch of a service; returns the seconds until it wants to run again."""
 
 _job_types: dict[str, JobType] = {}
 _scopes: dict[str, ScopeRules] = {}
 _ticks: dict[str, Tick] = {}
+_queues: dict[str, Callable[[], QueueStatus]] = {}
 _decisions: list[DecisionWait] = []
 
 
@@ -172,3 +193,13 @@ def register_tick(name: str, tick: Tick) -> None:
 def ticks() -> dict[str, Tick]:
     """The services of upper rooms by name."""
     return dict(_ticks)
+
+
+def register_queue(name: str, read: Callable[[], QueueStatus]) -> None:
+    """A queue of another room, whose items are not jobs, to be shown and measured with the others."""
+    _queues[name] = read
+
+
+def queues() -> dict[str, Callable[[], QueueStatus]]:
+    """The queues of upper rooms by name."""
+    return dict(_queues)

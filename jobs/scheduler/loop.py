@@ -15,6 +15,7 @@ from django.db import Error, connection
 from jobs import registry
 from jobs.connections import use_direct_connection
 from jobs.registry import Tick
+from jobs.scheduler.alerts import Alerts
 from jobs.scheduler.cleanup import run_cleanup
 from jobs.scheduler.due import run_due, run_released
 from jobs.scheduler.expiry import run_expiry
@@ -22,6 +23,7 @@ from jobs.scheduler.leadership import lead, step_down
 from jobs.scheduler.repeats import Repeats
 from jobs.scheduler.rescue import run_rescue
 from jobs.scheduler.sweep import Sweep
+from jobs.scheduler.tally import run_compact, run_tally
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +31,7 @@ logger = logging.getLogger(__name__)
 def services() -> dict[str, Tick]:
     """The queue's own services and those that upper rooms registered."""
     own: dict[str, Tick] = {"due": run_due, "released": run_released, "rescue": run_rescue, "sweep": Sweep()}
+    own |= {"tally": run_tally, "compact": run_compact, "alerts": Alerts()}
     return {**own, "expiry": run_expiry, "cleanup": run_cleanup, "repeats": Repeats(), **registry.ticks()}
 
 

@@ -14,6 +14,7 @@ from jobs.connections import use_direct_connection
 from jobs.models import Job
 from jobs.operations import leases
 from jobs.worker.slots import Claim, Slots
+from jobs.worker.watch import LeaderWatch
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ class Pulse:
         self._slots = slots
         self._each_beat = each_beat
         self._unknown: set[Claim] = set()
+        self._leader = LeaderWatch()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
         self._thread.start()
@@ -53,6 +55,7 @@ class Pulse:
                 self._guarded(self._call_off)
                 self._give_up()
                 self._guarded(self._slots.measures.flush_if_due)
+                self._guarded(self._leader.look)
             self._guarded(self._store_progress)
             self._slots.reported.wait(max(min(next_beat, next_look) - time.monotonic(), 0.0))
             self._stop.wait(PROGRESS_SECONDS)
