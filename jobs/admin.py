@@ -75,3 +75,6 @@ class WorkerAdmin(ReadOnly, admin.ModelAdmin[Worker]):
 
     list_display = ("name", "slots", "started_at", "beat_at", "lease_until", "ended_at")
     ordering = ("-id",)
+
+
+from jobs import admin_schedules as admin_schedules  # noqa: E402 - its pages build on ReadOnly

@@ -17,7 +17,7 @@ from jobs.recurrence import Cron, Every, Recurrence
 if TYPE_CHECKING:
     from jobs.models import Job
 
-is_name = RegexValidator(r"^[a-z0-9][a-z0-9._-]*\Z", "lower-case letters, digits and . _ - only")
+is_name = RegexValidator(r"^[a-z0-9][a-z0-9_-]{0,99}\Z", "lower-case letters, digits, - and _ only, at most 100")
 
 
 class Overlap(models.TextChoices):

@@ -24,7 +24,7 @@ class Migration(migrations.Migration):
                         unique=True,
                         validators=[
                             django.core.validators.RegexValidator(
-                                "^[a-z0-9][a-z0-9._-]*\\Z", "lower-case letters, digits and . _ - only"
+                                "^[a-z0-9][a-z0-9_-]{0,99}\\Z", "lower-case letters, digits, - and _ only, at most 100"
                             )
                         ],
                     ),

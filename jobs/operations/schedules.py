@@ -23,6 +23,8 @@ from jobs.schedules import TIMING, Spec
 GROUPS = (TIMING, ("job_type", "payload"), ("priority",), ("catch_up",), ("overlap",))
 """Fields that only make sense together: staff override all of a group, or none."""
 
+KEY_CHARACTERS = 100
+
 for _verb in ("created", "changed", "paused", "resumed", "run", "reset", "deleted", "declared", "retired"):
     audit.register_action(f"schedule.{_verb}")
 
@@ -94,6 +96,9 @@ def run(*, name: str, by: User, idempotency_key: str = "") -> Job:
 
     A schedule that leaves overlapping ticks out gives its open job instead, if it has one.
     """
+    if len(idempotency_key) > KEY_CHARACTERS or not idempotency_key.isprintable():
+        reason = f"at most {KEY_CHARACTERS} printable characters"
+        raise Invalid("the idempotency key is wrong", fields={"idempotency_key": reason})
     with ledger():
         schedule, now = _locked(name)
         if unique := identity(schedule):

@@ -271,7 +271,7 @@ def test_wrong_fields_are_refused_by_name(fields: dict[str, Any], path: str) -> 
     assert not Schedule.objects.exists()
 
 
-@pytest.mark.parametrize("name", ["", "Upper", "a b", "../x", "-", "x\n", "a/b"])
+@pytest.mark.parametrize("name", ["", "Upper", "a b", "../x", "-", "x\n", "a/b", "a.b", "x" * 101, "a\0"])
 def test_a_name_that_does_not_fit_an_address_is_refused(name: str) -> None:
     with pytest.raises(Invalid, match="wrong"):
         create(name=name, fields=HOURLY, by=None)
