@@ -13,8 +13,10 @@ from django.db.models import F
 
 from accounts.models import AuditEntry
 from jobs import invariants
-from jobs.models import IfDead, Job, JobEvent, QueueSettings
+from jobs.models import IfDead, Job, JobEvent
+from jobs.models_metrics import QueueSettings
 from jobs.operations import leases, upkeep
+from jobs.operations.controls import cancel
 from jobs.operations.enqueue import enqueue
 from jobs.operations.operator import Operator
 from jobs.scheduler.cleanup import run_cleanup
@@ -71,7 +73,7 @@ def test_a_queue_is_cleaned_of_what_ended_long_enough_ago() -> None:
 def test_each_status_is_kept_for_its_time(config: Callable[..., None]) -> None:
     config(keep_completed_seconds=DAY, keep_dead_seconds=3 * DAY, keep_cancelled_seconds=2 * DAY)
     done, dead, off = enqueue(ECHO, Plan()), enqueue(FAIL, Plan(do="permanent")), enqueue(ECHO, Plan())
-    upkeep.controls.cancel(off.pk)
+    cancel(off.pk)
     run_until_idle()
     for days, kept in ((0.9, {done, dead, off}), (1.1, {dead, off}), (2.1, {dead}), (3.1, set())):
         for job in (done, dead, off):

@@ -1,0 +1,122 @@
+"""What operators look at: jobs page by page, counts, workers, and dead requests grouped by their cause."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Count, Max, Min, Q
+from django.db.models.functions import Now
+
+from jobs.models import Job, JobQuerySet, QueueControl, Worker
+from jobs.models_operating import ControlKind
+from jobs.states import Status
+
+
+def page(found: JobQuerySet, *, before: UUID | None, limit: int) -> tuple[list[Job], UUID | None]:
+    """The newest ``limit`` of these older than ``before``, and where the next page begins (``None`` at the end)."""
+    if before is not None:
+        found = found.filter(public_id__lt=before)
+    jobs = list(found.select_related("owner", "scope", "lane", "root").order_by("-public_id")[: limit + 1])
+    return jobs[:limit], jobs[limit - 1].public_id if len(jobs) > limit else None
+
+
+def counts() -> dict[str, dict[str, int]]:
+    """How many jobs of each status each queue has; every queue and status is there."""
+    table = {queue: dict.fromkeys(Status.values, 0) for queue in settings.QUEUES}
+    for queue, status, count in Job.objects.order_by().values_list("queue", "status").annotate(Count("id")):
+        table.setdefault(queue, dict.fromkeys(Status.values, 0))[status] = count
+    return table
+
+
+def paused(kind: ControlKind) -> dict[str, datetime]:
+    """Since when queues or workers are paused, by their names."""
+    rows = QueueControl.objects.filter(kind=kind).values_list("name", "paused_at")
+    return {name: since for name, since in rows if since is not None}
+
+
+def live_workers() -> Iterable[Worker]:
+    """The workers whose lease is good, with ``busy``: how many jobs each runs."""
+    live = Worker.objects.filter(ended_at=None, lease_until__gt=Now()).order_by("name")
+    return live.annotate(busy=Count("jobs", filter=Q(jobs__status=Status.RUNNING)))
+
+
+def queue_rows() -> list[dict[str, Any]]:
+    """A row for each queue: its counts, since when it is paused, and how many workers and slots serve it."""
+    since, workers = paused(ControlKind.QUEUE), list(live_workers())
+    return [
+        {
+            "name": queue,
+            "paused_at": since.get(queue),
+            "workers": sum(queue in worker.queues for worker in workers),
+            "slots": sum(worker.slots - worker.lost_slots for worker in workers if queue in worker.queues),
+            "counts": by_status,
+        }
+        for queue, by_status in counts().items()
+    ]
+
+
+def worker_rows() -> list[dict[str, Any]]:
+    """A row for each live worker."""
+    since = paused(ControlKind.WORKER)
+    return [
+        {
+            "name": worker.name,
+            "queues": worker.queues,
+            "slots": worker.slots,
+            "lost_slots": worker.lost_slots,
+            "busy": worker.busy,  # type: ignore[attr-defined]  # annotated
+            "started_at": worker.started_at,
+            "beat_at": worker.beat_at,
+            "paused_at": since.get(worker.name),
+        }
+        for worker in live_workers()
+    ]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Dead requests that died alike, told by the last of them."""
+
+    fingerprint: str
+    count: int
+    first_at: datetime
+    last_at: datetime
+    type: str
+    queue: str
+    code: str
+    detail: str
+    request_id: str
+
+
+def dead_letters() -> JobQuerySet:
+    """The requests that are dead."""
+    return Job.objects.roots().filter(status=Status.DEAD)
+
+
+def causes(limit: int = 100) -> list[Cause]:
+    """The causes of death, the latest first."""
+    dead = dead_letters().order_by().values("fingerprint")
+    groups = dead.annotate(n=Count("id"), first=Min("finished_at"), last=Max("finished_at"), newest=Max("id"))
+    found = list(groups.order_by("-last")[:limit])
+    newest = Job.objects.in_bulk([group["newest"] for group in found])
+    return [_cause(group, newest[group["newest"]]) for group in found if group["newest"] in newest]
+
+
+def _cause(group: dict[str, Any], job: Job) -> Cause:
+    error = job.error or {}
+    return Cause(
+        fingerprint=group["fingerprint"],
+        count=group["n"],
+        first_at=group["first"],
+        last_at=group["last"],
+        type=job.type,
+        queue=job.queue,
+        code=str(error.get("code", "")),
+        detail=str(error.get("detail", "")),
+        request_id=str(job.public_id),
+    )
