@@ -293,8 +293,13 @@ Without this script the page works by links and its form.
     setTimeout(postInstead, POST_INSTEAD_MS);
   });
 
+  text.addEventListener("keydown", ({ key: pressed, ctrlKey, metaKey }) => {
+    if (pressed === "Enter" && (ctrlKey || metaKey)) form.requestSubmit();
+  });
+
   addEventListener("offline", () => live && lose()); // The socket itself would notice only by and by.
   addEventListener("online", () => live || connect());
   setInterval(checkAlive, ALIVE_MS);
+  if (!location.hash) log.lastElementChild?.scrollIntoView({ block: "nearest" });
   connect();
 })();

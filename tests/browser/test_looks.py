@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, ViewportSize, expect
 
 from approvals.models import Approval
 from approvals.operations import decide
@@ -20,8 +20,8 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.browser
 
 AUDIT = Path(__file__).with_name("audit.js").read_text()
-PHONE = {"width": 360, "height": 740}
-DESK = {"width": 1280, "height": 900}
+PHONE = ViewportSize(width=360, height=740)
+DESK = ViewportSize(width=1280, height=900)
 LONG = "I read the name on the stone, Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogochwyrndrobwllllan"
 
 
@@ -72,6 +72,7 @@ def test_every_page_can_be_read_and_used_by_all(
     found += mistakes(player)
     open_game(player, cast.game)
     shows(entry(player, LONG), "waits behind")
+    expect(entry(player, LONG)).to_be_in_viewport(ratio=1)  # One comes in at the newest, not at the opening.
     for status in ("completed", "rejected", "failed", "awaiting_approval", "queued"):
         assert player.locator(f".entry[data-status={status}]").count() == 1
     found += mistakes(player)
