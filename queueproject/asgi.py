@@ -10,8 +10,10 @@ http = get_asgi_application()
 
 import approvals.routing  # noqa: E402
 import games.routing  # noqa: E402
+import jobs.routing  # noqa: E402
 from accounts.sockets import SocketAuthentication  # noqa: E402
 from queueproject.sockets import nothing_here  # noqa: E402
 
-routes = [*games.routing.websocket_urlpatterns, *approvals.routing.websocket_urlpatterns, nothing_here]
+rooms = (games.routing, approvals.routing, jobs.routing)
+routes = [*(pattern for room in rooms for pattern in room.websocket_urlpatterns), nothing_here]
 application = ProtocolTypeRouter({"http": http, "websocket": SocketAuthentication(URLRouter(routes))})

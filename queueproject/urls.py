@@ -14,4 +14,5 @@ urlpatterns = [
     path("", include("accounts.urls")),
     path("", include("approvals.urls")),
     path("", include("games.urls")),
+    path("", include("jobs.urls")),
 ]

@@ -1,0 +1,73 @@
+"""The operators' socket: how the queues stand, at most once a second. See docs/metrics.md."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Any, Literal
+
+from django.contrib.auth.models import User
+from django.db import InterfaceError, OperationalError
+from pydantic import BaseModel, TypeAdapter
+
+from accounts.models import Scope
+from accounts.sockets import Receive, Send
+from accounts.threads import in_thread
+from jobs.overview import Overview, overview
+from jobs.streams.sockets import FORBIDDEN, Closing, Socket
+
+EVERY_SECONDS = 1.0
+
+
+class Ping(BaseModel, extra="forbid"):
+    """Asks for a pong: all that a client may send."""
+
+    type: Literal["ping"]
+
+
+FRAMES: TypeAdapter[Ping] = TypeAdapter(Ping)
+
+
+async def ops_socket(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """``/ws/ops/``, behind ``accounts.sockets``."""
+    socket: Socket[Ping] = Socket(receive, send, FRAMES)
+    await socket.serve(_watch(socket, scope))
+
+
+async def _watch(socket: Socket[Ping], scope: dict[str, Any]) -> None:
+    user: User = scope["user"]
+    if Scope.METRICS not in scope["token_scopes"]:
+        raise Closing(FORBIDDEN, "forbidden", f"the token lacks the scope {Scope.METRICS.value!r}")
+    await _check_staff(user)
+
+    async def recheck() -> None:
+        with suppress(OperationalError, InterfaceError):
+            await _check_staff(user)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_tell(socket))
+        tasks.create_task(_answer(socket))
+        tasks.create_task(socket.guard(scope["revalidate"], recheck))
+
+
+async def _check_staff(user: User) -> None:
+    if not await in_thread(User.objects.filter(pk=user.pk, is_active=True, is_staff=True).exists):
+        raise Closing(FORBIDDEN, "forbidden", "the queues' status is for staff")
+
+
+async def _tell(socket: Socket[Ping]) -> None:
+    """Each overview once. All sockets of the process share it; while nothing can be read, nothing is sent."""
+    told: Overview | None = None
+    while True:
+        with suppress(OperationalError, InterfaceError):
+            now = overview.fresh or await in_thread(overview.read)
+            if now is not told:
+                await socket.send("queue.status", **now.as_json())
+                told = now
+        await asyncio.sleep(EVERY_SECONDS)
+
+
+async def _answer(socket: Socket[Ping]) -> None:
+    while True:
+        await socket.frame()
+        await socket.send("pong")
