@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/pip install -qq --disable-pip-version-check --no-input
 SLOW := integration or browser or chaos
 
-.PHONY: run test check lint bench chaos venv browser
+.PHONY: run test check lint bench chaos soak venv browser
 
 run: .venv/installed  ## Start all of it on this machine.
 	@exec $(BIN)/python -m queueproject.stack
@@ -28,8 +28,15 @@ lint: .venv/installed-dev
 bench: .venv/installed-dev  ## Measure; prints a table and writes var/bench.json.
 	@$(BIN)/python -m bench
 
-chaos: .venv/installed-dev  ## Kill, stop and flush while work goes on.
-	@$(BIN)/python -m pytest -q -m chaos
+chaos: .venv/installed-dev  ## All of the proof (docs/proof.md): every failure at every step, no guard unmissed, 10,000 jobs under fire.
+	@PROOF=full TEST_DATABASE=sqlite $(BIN)/python -m pytest -q tests/proof tests/story
+	@PROOF=full TEST_DATABASE=postgres $(BIN)/python -m pytest -q tests/proof tests/story
+	@$(BIN)/python -m tests.proof.guards
+	@DEBUG=1 $(BIN)/python manage.py chaos --jobs 10000 --seconds 100 --database postgres
+	@DEBUG=1 $(BIN)/python manage.py chaos --jobs 2000 --seconds 100 --database sqlite
+
+soak: .venv/installed-dev  ## An hour under fire.
+	@DEBUG=1 $(BIN)/python manage.py chaos --jobs 200000 --seconds 3600 --database postgres
 
 venv: .venv/installed-dev  ## Make the virtual environment, with the tests' needs.
 

@@ -181,10 +181,10 @@ def lanes_keep_their_order() -> list[Row]:
     """Nobody in a lane was started before everyone ahead had ended."""
     now = JobEvent.objects.filter(job=OuterRef("pk"), run=OuterRef("run")).order_by().values("job")
     started = now.filter(event="job.started").annotate(at=Min("id")).values("at")
-    ended = now.filter(event__in=FINAL_EVENTS).annotate(at=Max("id")).values("at")
-    placed = Job.objects.filter(place__isnull=False).annotate(began=Subquery(started), ended=Subquery(ended))
+    over = now.filter(event__in=FINAL_EVENTS).annotate(at=Max("id")).values("at")
+    placed = Job.objects.filter(place__isnull=False).annotate(began=Subquery(started), over=Subquery(over))
     ahead = Window(
-        Max(Coalesce("ended", NEVER)), partition_by=[F("lane")], order_by=F("place").asc(), frame=RowRange(end=-1)
+        Max(Coalesce("over", NEVER)), partition_by=[F("lane")], order_by=F("place").asc(), frame=RowRange(end=-1)
     )
     wrong = placed.annotate(before=ahead).filter(began__isnull=False, before__gt=F("began"))
     return _rows(wrong, "id", "lane", "place", "began", "before")

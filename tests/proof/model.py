@@ -174,22 +174,20 @@ class Protocol:
     def _ended(self, state: State, number: int, status: str, by: int | None = None) -> State:
         job = state.jobs[number]
         apart = self.one_lane and not self.guards("lane release") and by is not None
-        changes = {"status": status, "owner": -1, "leased": False, "ends": job.ends + 1, "releases": apart}
-        ended = _job(state, number, by=by, **changes)
+        ended = _job(state, number, by=by, status=status, owner=-1, leased=False, ends=job.ends + 1, releases=apart)
         return ended if apart or not self.one_lane else _released(ended, number)
 
     def _give_back_unknown(self, state: State, number: int, worker: Worker) -> Iterator[tuple[str, State]]:
         for place, job in enumerate(state.jobs):
             known = worker.doing == "runs" and (worker.job, worker.token) == (place, job.token)
             if job.status == "running" and job.owner == number and not known:
-                yield "give back", _ticketed(_job(state, place, status="queued", owner=-1, leased=False), place)
+                yield "give back", _ticketed(_taken_back(state, place), place)
 
     def _scheduler_acts(self, state: State, number: int, job: Job) -> Iterator[tuple[str, State]]:
-        taken_back = {"status": "queued", "owner": -1, "leased": False}
         if self.guards("rescue") and job.status == "running" and not job.leased:
-            yield "rescue", _ticketed(_job(state, number, **taken_back), number, True, self.guards("front"))
+            yield "rescue", _ticketed(_taken_back(state, number), number, True, self.guards("front"))
         if not self.guards("rescue status") and job.status == "completed":
-            yield "late rescue", _ticketed(_job(state, number, **taken_back), number)
+            yield "late rescue", _ticketed(_taken_back(state, number), number)
         if self.guards("sweep") and job.status == "queued" and not _has_ticket(state, number):
             yield "sweep", _ticketed(state, number)
         if job.status == "running" and job.owner >= 0 and not job.leased:
@@ -244,6 +242,10 @@ def _check(before: Job, job: Job, state: State) -> None:
         raise Violation("an end was not the end")
     if job.status == "completed" and job.effects != 1:
         raise Violation("completed without its effect")
+
+
+def _taken_back(state: State, number: int) -> State:
+    return _job(state, number, status="queued", owner=-1, leased=False)
 
 
 def _ticketed(state: State, number: int, rescued: bool = False, front: bool = False) -> State:

@@ -16,7 +16,7 @@ from approvals.models import Approval
 from approvals.operations import decide
 from games.operations import act
 from jobs import invariants
-from jobs.models import IdempotencyKey, Job, JobEvent, JobStep, Lane, Scope
+from jobs.models import IdempotencyKey, Job, JobEvent, JobStep, Lane, Scope, Worker
 from jobs.operations import leases
 from jobs.operations.controls import cancel
 from jobs.operations.enqueue import enqueue
@@ -81,7 +81,7 @@ BREAKS: dict[str, Callable[[], object]] = {
     "streams_have_no_gaps": lambda: JobEvent.objects.filter(scope__key="test:1", seq=2).delete(),
     "events_stay_in_their_scope": lambda: change(completed(), scope=Scope.objects.create(key="test:2")),
     "keys_belong_to_their_owners": lambda: IdempotencyKey.objects.update(owner=User.objects.create_user("eve")),
-    "the_dead_are_found": lambda: leases.Worker.objects.update(lease_until=timezone.now() - timedelta(days=1)),
+    "the_dead_are_found": lambda: Worker.objects.update(lease_until=timezone.now() - timedelta(days=1)),
     "what_is_due_is_done": lambda: enqueue(ECHO, Plan(), delay=timedelta(days=-1)),
     "approvals_end_with_their_jobs": lambda: Approval.objects.filter(status="pending").update(run=2),
     "people_are_asked_by_waiting_jobs": lambda: Job.objects.filter(awaiting_approval=True).update(status="queued"),

@@ -1,0 +1,38 @@
+"""What is asked of the queue while it is under fire."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, JsonValue
+
+from jobs.registry import JobType
+
+Fate = Literal["plain", "child", "failing", "slow", "long", "hopeless", "called_off"]
+FATES: dict[Fate, int] = {
+    "plain": 60,
+    "child": 15,
+    "failing": 9,
+    "slow": 8,
+    "long": 2,
+    "hopeless": 3,
+    "called_off": 3,
+}
+"""How many in a hundred: done at once, with a child job, failing once, over a network, longer than a lease,
+without hope, called off by the client."""
+
+
+class Tale(BaseModel):
+    """``number`` is the client's own count of what it asked for, ``seconds`` how long the network takes."""
+
+    number: int
+    fate: Fate
+    seconds: float = 0.0
+
+
+def _type(name: str, queue: str) -> JobType:
+    return JobType(name=f"chaos_{name}", queue=queue, payload=Tale, result=JsonValue, handler=f"chaos.handlers:{name}")
+
+
+TALE = _type("tale", "player_actions")
+PART = _type("part", "llm")

@@ -1,0 +1,93 @@
+"""What goes wrong, when, and to whom: all of it drawn from the seed."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from chaos.bed import Bed
+from chaos.herd import Herd
+
+EVERY_SECONDS = 1.0
+STEP_SECONDS = 0.05
+PAUSE_LEASES = 2.2
+OUTAGE_SECONDS = (0.5, 3.0)
+
+
+class Nemesis:
+    """One fault a second; what it broke for a time it mends itself.
+
+    It runs in the main thread: a Redis that comes back dies with the thread that started it.
+    """
+
+    def __init__(self, herd: Herd, bed: Bed, *, seed: int, lease_seconds: float) -> None:
+        self._herd, self._bed, self._lease_seconds = herd, bed, lease_seconds
+        self._rng = random.Random(seed)
+        self._to_mend: list[tuple[float, Callable[[], object]]] = []
+        self.faults: Counter[str] = Counter()
+        self.kills: list[tuple[float, int]] = []
+
+    def run(self, seconds: float) -> None:
+        """Strike for so long; in the end everything is mended."""
+        ends_at, next_at = time.monotonic() + seconds, time.monotonic() + EVERY_SECONDS
+        while time.monotonic() < ends_at:
+            self._mend(time.monotonic())
+            if time.monotonic() >= next_at:
+                next_at += EVERY_SECONDS
+                self._strike()
+            time.sleep(STEP_SECONDS)
+        self._mend(float("inf"))
+
+    def _mend(self, now: float) -> None:
+        for due in [due for due in self._to_mend if due[0] <= now]:
+            self._to_mend.remove(due)
+            due[1]()
+
+    def _strike(self) -> None:
+        faults = self._possible()
+        (name,) = self._rng.choices(list(faults), [weight for weight, _ in faults.values()])
+        faults[name][1]()
+        self.faults[name] += 1
+
+    def _possible(self) -> dict[str, tuple[int, Callable[[], None]]]:
+        faults = {
+            "worker killed": (40, self._kill_worker),
+            "scheduler killed": (10, self._kill_scheduler),
+            "worker paused beyond its lease": (10, self._pause_worker),
+            "Redis flushed": (15, self._bed.flush_redis),
+            "Redis out of memory": (5, self._fill_redis),
+        }
+        if self._bed.may_kill_redis:
+            faults["Redis killed"] = (8, self._kill_redis)
+        if self._bed.is_postgres:
+            faults["database connections cut"] = (10, self._bed.cut_connections)
+        if self._bed.may_crash:
+            faults["database crashed"] = (4, self._bed.crash_database)
+        return faults
+
+    def _kill_worker(self) -> None:
+        at = time.time()
+        if pid := self._herd.signal(self._rng.choice(self._herd.workers), signal.SIGKILL):
+            self.kills.append((at, pid))
+
+    def _kill_scheduler(self) -> None:
+        self._herd.signal(self._rng.choice(self._herd.schedulers), signal.SIGKILL)
+
+    def _pause_worker(self) -> None:
+        name = self._rng.choice(self._herd.workers)
+        self._herd.signal(name, signal.SIGSTOP)
+        self._later(PAUSE_LEASES * self._lease_seconds, lambda: self._herd.signal(name, signal.SIGCONT))
+
+    def _fill_redis(self) -> None:
+        self._bed.fill_redis()
+        self._later(self._rng.uniform(*OUTAGE_SECONDS), self._bed.empty_redis)
+
+    def _kill_redis(self) -> None:
+        self._bed.kill_redis()
+        self._later(self._rng.uniform(*OUTAGE_SECONDS), self._bed.start_redis)
+
+    def _later(self, seconds: float, mend: Callable[[], object]) -> None:
+        self._to_mend.append((time.monotonic() + seconds, mend))

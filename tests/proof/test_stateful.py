@@ -1,0 +1,236 @@
+"""Any order of the queue's operations, on the real tables: after each the invariants hold, and all can still end.
+
+Workers are rows here, and what runs is what the test says: claimed, failed, waiting, paused, taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import User
+from django.core.management.color import no_style
+from django.db import connection
+from django.db.models.functions import Now
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from jobs import invariants
+from jobs.errors import Conflict
+from jobs.models import Job, Worker
+from jobs.operations import dispatch, leases, waits
+from jobs.operations.controls import cancel, revive
+from jobs.operations.enqueue import enqueue
+from jobs.operations.leases import CancelRequested, LeaseLost
+from jobs.operations.outcomes import Ended, How, settle
+from jobs.scheduler.due import run_due, run_released
+from jobs.scheduler.expiry import run_expiry
+from jobs.states import FINAL, Status
+from jobs.transport import Ticket, parse, queue_key, transport
+from tests.jobs.kinds import CHILD, ECHO, PARENT, Plan
+from tests.proof import FULL
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ROOMS = ("jobs", "approvals", "games")
+QUEUES = ("system", "player_actions", "llm")
+MOST_TURNS = 60
+
+which = st.integers(min_value=0, max_value=5)
+
+
+class Queue(RuleBasedStateMachine):
+    """``claims`` is what workers think they hold, rightly or not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        empty()
+        self.owner = User.objects.get()
+        self.asked: dict[str, Job] = {}
+        self.claims: list[Job] = []
+        self.tickets: list[Ticket] = []
+        self.workers = [leases.register(name=name, queues=QUEUES, slots=3).pk for name in "ab"]
+
+    # -- callers -------------------------------------------------------------------------------------------------
+
+    @rule(
+        kind=st.sampled_from([ECHO, PARENT]),
+        lane=st.sampled_from(["", "lane:a", "lane:b"]),
+        scope=st.sampled_from(["", "test:1"]),
+        delay=st.sampled_from([None, timedelta(hours=1)]),
+        expires=st.sampled_from([None, timedelta(hours=1)]),
+    )
+    def ask(self, kind: object, lane: str, scope: str, delay: timedelta | None, expires: timedelta | None) -> None:
+        job_type = PARENT if kind is PARENT else ECHO
+        job = enqueue(job_type, Plan(), ordering_key=lane, scope=scope, delay=delay, expires_in=expires)
+        self.asked[str(job.public_id)] = job
+
+    @rule(key=st.sampled_from("kl"), text=st.sampled_from("xy"))
+    def ask_with_a_key(self, key: str, text: str) -> None:
+        with suppress(Conflict):  # the key was used with the other text
+            job = enqueue(ECHO, Plan(text=text), owner=self.owner, idempotency_key=key, scope="test:1")
+            assert self.asked.setdefault(key, job).pk == job.pk
+
+    @rule(which=which)
+    def ask_behind_another(self, which: int) -> None:
+        open_ = list(Job.objects.open().roots().order_by("id"))
+        if open_:
+            on = open_[which % len(open_)]
+            job = enqueue(ECHO, Plan(), depends_on=[on], ordering_key="lane:c" if which % 2 else "")
+            self.asked[str(job.public_id)] = job
+
+    @rule(which=which)
+    def call_off(self, which: int) -> None:
+        self._on_a_root(which, cancel)
+
+    @rule(which=which)
+    def run_again(self, which: int) -> None:
+        self._on_a_root(which, revive)
+
+    # -- workers -------------------------------------------------------------------------------------------------
+
+    @rule(queue=st.sampled_from(QUEUES))
+    def pop(self, queue: str) -> None:
+        raw = transport().redis.lpop(queue_key(queue))
+        assert raw is None or isinstance(raw, bytes)
+        if raw and (ticket := parse(raw)):
+            self.tickets.append(ticket)
+
+    @precondition(lambda self: self.tickets)
+    @rule(which=which, worker=st.integers(0, 1), keep=st.booleans())
+    def claim(self, which: int, worker: int, keep: bool) -> None:
+        """``keep``: the ticket was doubled, and comes again."""
+        ticket = self.tickets[which % len(self.tickets)]
+        if not keep:
+            self.tickets.remove(ticket)
+        self.claims += leases.claim([ticket], worker_id=self.workers[worker])
+
+    @rule(worker=st.integers(0, 1), limit=st.integers(1, 3))
+    def poll(self, worker: int, limit: int) -> None:
+        self.claims += leases.claim_next(QUEUES, limit=limit, worker_id=self.workers[worker])
+
+    @precondition(lambda self: self.claims)
+    @rule(which=which, how=st.sampled_from(How), forget=st.booleans())
+    def end(self, which: int, how: How, forget: bool) -> None:
+        """``forget`` false: the reply was lost, or the worker was paused, and it ends the same claim again."""
+        job = self.claims[which % len(self.claims)]
+        if forget:
+            self.claims.remove(job)
+        mine = Job.objects.filter(pk=job.pk, token=job.token, status=Status.RUNNING).exists()
+        assert settle([ended(job, how)]) == ({job.pk} if mine else set())
+
+    @precondition(lambda self: self.claims)
+    @rule(which=which)
+    def wait_for_a_child(self, which: int) -> None:
+        job = self.claims[which % len(self.claims)]
+        if job.type != PARENT.name:
+            return
+        self.claims.remove(job)
+        with suppress(LeaseLost, CancelRequested):
+            name = f"ask.{job.run}.{job.token}"
+            waits.call(job.pk, job.token, name=name, job_type=CHILD, payload=Plan().model_dump())
+
+    @rule(worker=st.integers(0, 1))
+    def shut_down(self, worker: int) -> None:
+        leases.hand_back(leases.claims_of(self.workers[worker]))
+
+    @rule(worker=st.integers(0, 1), comes_back=st.booleans())
+    def lease_runs_out(self, worker: int, comes_back: bool) -> None:
+        """What a worker claimed it goes on with: whether it was paused or killed shows when it ends, or doesn't."""
+        Worker.objects.filter(pk=self.workers[worker]).update(lease_until=Now() - timedelta(hours=1))
+        leases.rescue()
+        leases.bury()
+        if not comes_back or not leases.beat(self.workers[worker]):
+            self.workers[worker] = leases.register(name="again", queues=QUEUES, slots=3).pk
+
+    # -- scheduler and Redis -------------------------------------------------------------------------------------
+
+    @rule()
+    def due(self) -> None:
+        Job.objects.filter(status=Status.SCHEDULED).update(scheduled_at=Now() - timedelta(seconds=1))
+        run_due()
+        run_released()
+
+    @rule()
+    def expire(self) -> None:
+        Job.objects.filter(expires_at__isnull=False).update(expires_at=Now() - timedelta(seconds=1))
+        run_expiry()
+
+    @rule(queue=st.sampled_from(QUEUES))
+    def refill(self, queue: str) -> None:
+        dispatch.refill(queue)
+
+    @rule(queue=st.sampled_from(QUEUES))
+    def lose_tickets(self, queue: str) -> None:
+        transport().redis.delete(queue_key(queue))
+        dispatch.clear_marks(queue)
+
+    # -- what must hold ------------------------------------------------------------------------------------------
+
+    @invariant()
+    def the_record_holds(self) -> None:
+        assert invariants.broken(liveness=False) == {}
+
+    @invariant()
+    def nothing_is_lost(self) -> None:
+        wanted = {job.pk for job in self.asked.values()}
+        assert Job.objects.filter(pk__in=wanted).count() == len(wanted)
+
+    def teardown(self) -> None:
+        """One worker and the scheduler, without Redis, bring everything to an end."""
+        for _ in range(MOST_TURNS):
+            Worker.objects.exclude(pk=self.workers[0]).update(lease_until=Now() - timedelta(hours=1))
+            leases.hand_back(leases.claims_of(self.workers[0]))
+            leases.rescue()
+            self.due()
+            jobs = leases.claim_next(QUEUES, limit=50, worker_id=self.workers[0])
+            for job in jobs:
+                settle([ended(job, How.DONE)])
+            if not jobs and not Job.objects.open().exists():
+                break
+        assert not list(Job.objects.exclude(status__in=FINAL).values("id", "status"))
+        self.the_record_holds()
+
+    @staticmethod
+    def _on_a_root(which: int, act: Callable[[int], object]) -> None:
+        roots = list(Job.objects.roots().order_by("id").values_list("pk", flat=True))
+        if roots:
+            with suppress(Conflict):
+                act(roots[which % len(roots)])
+
+
+def ended(job: Job, how: How) -> Ended:
+    error = {} if how in (How.DONE, How.REJECTED, How.CANCELLED) else {"code": "test", "detail": "as the test says"}
+    of = {"job_id": job.pk, "token": job.token, "lane_id": job.lane_id, "parent_id": job.parent_id}
+    return Ended(**of, how=how, result=None, error=error)  # type: ignore[arg-type]
+
+
+def empty() -> None:
+    """A fresh record and a fresh Redis."""
+    tables = [model._meta.db_table for room in ROOMS for model in apps.get_app_config(room).get_models()]
+    connection.ops.execute_sql_flush(connection.ops.sql_flush(no_style(), tables, allow_cascade=True))
+    transport().redis.flushall()
+
+
+@pytest.fixture
+def owner() -> User:
+    return User.objects.create_user("ann")
+
+
+def test_no_order_of_operations_breaks_an_invariant_or_leaves_a_job_behind(owner: User) -> None:
+    run_state_machine_as_test(
+        Queue,
+        settings=settings(
+            max_examples=100 if FULL else 6,
+            stateful_step_count=40 if FULL else 20,
+            deadline=None,
+            derandomize=not FULL,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -1,0 +1,156 @@
+"""The guards, and how to take each out of a process: ``WITHOUT=<name>`` with this module as a pytest plugin."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from pytest_django import DjangoDbBlocker
+
+FENCES = "tests/proof/test_fences.py"
+FAILPOINTS = "tests/proof/test_failpoints.py"
+ENGINE = "tests/jobs/test_engine.py"
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What it keeps out, how it is taken out, and the tests that must miss it.
+
+    ``locks``: it only matters where transactions overlap, which they don't in SQLite.
+    """
+
+    keeps_out: str
+    take_out: Callable[[], None]
+    missed_by: str
+    locks: bool = False
+
+
+def _replace(name: str, value: Any, *owners: Any) -> None:
+    for owner in owners:
+        assert hasattr(owner, name)
+        setattr(owner, name, value)
+
+
+def _token() -> None:
+    from jobs.operations import leases, outcomes
+    from jobs.states import Status
+
+    _replace("held", lambda job, token: job.status == Status.RUNNING, leases, outcomes)
+
+
+def _end_status() -> None:
+    from jobs.operations import leases, outcomes
+
+    _replace("held", lambda job, token: job.token == token, leases, outcomes)
+
+
+def _claim_status() -> None:
+    from jobs.operations import leases
+    from jobs.states import Status
+
+    class Anything:
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        __hash__ = None  # type: ignore[assignment]
+
+    class Lenient:
+        QUEUED = Anything()
+        RUNNING = Status.RUNNING
+
+    _replace("Status", Lenient, leases)
+
+
+def _lane_release() -> None:
+    from jobs.operations import transitions
+
+    _replace("_release_lanes", lambda book, ended: None, transitions)
+
+
+def _idempotency() -> None:
+    from jobs.models import IdempotencyKey
+
+    _drop_constraint(IdempotencyKey, "idempotency_once")
+
+
+def _one_end() -> None:
+    from jobs.models import JobEvent
+
+    _drop_constraint(JobEvent, "job_event_final_once")
+
+
+def _drop_constraint(model: Any, name: str) -> None:
+    from django.db import connection
+
+    (constraint,) = (constraint for constraint in model._meta.constraints if constraint.name == name)
+    with connection.schema_editor() as editor:
+        editor.remove_constraint(model, constraint)
+
+
+def _unlock(model: str) -> None:
+    from django.db.models import QuerySet
+
+    lock = QuerySet.select_for_update
+
+    def skip(rows: Any, *args: Any, **kwargs: Any) -> Any:
+        return rows if rows.model.__name__ == model else lock(rows, *args, **kwargs)
+
+    _replace("select_for_update", skip, QuerySet)
+
+
+def _give_back() -> None:
+    from jobs.worker.pulse import Pulse
+
+    _replace("_give_back", lambda pulse, unknown: None, Pulse)
+
+
+def _write_guard() -> None:
+    from jobs.guard import WriteGuard
+
+    def let_through(guard: Any, execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
+        return execute(sql, params, many, context)
+
+    _replace("_check", let_through, WriteGuard)
+
+
+def _decided_once() -> None:
+    from approvals.operations import deciding, expiring, settling, undoing
+
+    def move(found: Any, origin: str, to: str, **columns: Any) -> bool:
+        return bool(found.update(status=to, **columns) == 1)
+
+    _replace("move", move, deciding, expiring, settling, undoing)
+
+
+GUARDS = {
+    "token": Guard("a claim that is over", _token, FENCES),
+    "end status": Guard("an end that was written", _end_status, FENCES),
+    "claim status": Guard("an old ticket", _claim_status, FENCES),
+    "lane release": Guard("a lane that nobody opens", _lane_release, ENGINE),
+    "idempotency unique": Guard("two jobs for one key", _idempotency, f"{ENGINE} -k many_callers", locks=True),
+    "final event unique": Guard("two ends", _one_end, FENCES),
+    "scope lock": Guard("a number given twice", lambda: _unlock("Scope"), FENCES, locks=True),
+    "lane lock": Guard("a place given twice", lambda: _unlock("Lane"), FENCES, locks=True),
+    "unknown claims": Guard(
+        "a claim nobody works on",
+        _give_back,
+        f"{FAILPOINTS}::test_a_commit_succeeds_there_and_nobody_is_told[in_claim]",
+    ),
+    "write guard": Guard("writes outside commit", _write_guard, f"{ENGINE} -k breaks_a_rule"),
+    "decision status": Guard("two decisions", _decided_once, "tests/approvals/test_races.py"),
+}
+
+
+def asked() -> Guard | None:
+    """The guard that this process shall do without."""
+    return GUARDS[os.environ["WITHOUT"]] if os.environ.get("WITHOUT") else None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _without(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+    with django_db_blocker.unblock():
+        if guard := asked():
+            guard.take_out()
