@@ -104,7 +104,7 @@ def causes(limit: int = 100) -> list[Cause]:
     groups = dead.annotate(n=Count("id"), first=Min("finished_at"), last=Max("finished_at"), newest=Max("id"))
     found = list(groups.order_by("-last")[:limit])
     newest = Job.objects.in_bulk([group["newest"] for group in found])
-    return [_cause(group, newest[group["newest"]]) for group in found if group["newest"] in newest]
+    return [_cause(dict(group), newest[group["newest"]]) for group in found if group["newest"] in newest]
 
 
 def _cause(group: dict[str, Any], job: Job) -> Cause:

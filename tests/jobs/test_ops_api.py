@@ -146,7 +146,7 @@ def test_jobs_come_in_pages_by_status() -> None:
     seen: list[str] = []
     following, pages = None, 0
     while pages == 0 or following:
-        query = {"before": following} if following else {}
+        query: dict[str, Any] = {"before": following} if following else {}
         page = staff.get("jobs", status="queued", queue="system", limit=2, **query).json()
         seen += [item["id"] for item in page["items"]]
         following, pages = page["next"], pages + 1

@@ -1,0 +1,77 @@
+"""What the operators' commands share: who acts, how refusals are said, and tables."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from jobs.errors import NotFound, QueueError
+from jobs.models import Job, request_uuid
+from jobs.operations.operator import Operator
+
+
+class ConsoleCommand(BaseCommand):
+    """A command whose refusals are one line and exit status 1."""
+
+    requires_system_checks = ()
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """Run it; a ``QueueError`` becomes a ``CommandError`` with the same words."""
+        try:
+            return super().execute(*args, **options)
+        except QueueError as error:
+            fields = "".join(f"\n  {path}: {why}" for path, why in error.extra.get("fields", {}).items())
+            raise CommandError(f"{error.detail}{fields}") from None
+
+    def print_table(self, titles: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Columns as wide as what is in them; numbers to the right."""
+        table = [list(map(_shown, row)) for row in rows]
+        widths = [max(map(len, column)) for column in zip(titles, *table, strict=True)]
+        self.stdout.write("  ".join(title.ljust(width) for title, width in zip(titles, widths, strict=True)).rstrip())
+        for row, cells in zip(rows, table, strict=True):
+            aligned = (
+                text.rjust(width) if isinstance(value, int) else text.ljust(width)
+                for value, text, width in zip(row, cells, widths, strict=True)
+            )
+            self.stdout.write("  ".join(aligned).rstrip())
+
+
+def at_the_console() -> Operator:
+    """Whoever sits at the terminal, by the name the machine knows."""
+    return Operator(user=None, via=f"console:{getpass.getuser()}")
+
+
+def job_key(public_id: str) -> int:
+    """The internal key of the job with this id; ``NotFound``."""
+    found = Job.objects.filter(public_id=request_uuid(public_id)).values_list("pk", flat=True).first()
+    if found is None:
+        raise NotFound(f"there is no job {public_id}")
+    return found
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """An argument that is a JSON object. ``CommandError`` for anything else."""
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise CommandError(f"not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise CommandError("a JSON object is needed")
+    return value
+
+
+def _shown(value: Any) -> str:
+    match value:
+        case None:
+            return "-"
+        case datetime():
+            return f"{timezone.localtime(value):%Y-%m-%d %H:%M:%S}"
+        case list() | tuple():
+            return ",".join(map(str, value))
+    return str(value)
