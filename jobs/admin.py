@@ -77,4 +77,5 @@ class WorkerAdmin(ReadOnly, admin.ModelAdmin[Worker]):
     ordering = ("-id",)
 
 
+from jobs import admin_queues as admin_queues  # noqa: E402 - its pages build on ReadOnly
 from jobs import admin_schedules as admin_schedules  # noqa: E402 - its pages build on ReadOnly

@@ -60,7 +60,7 @@ async def _tell(socket: Socket[Ping]) -> None:
     told: Overview | None = None
     while True:
         with suppress(OperationalError, InterfaceError):
-            now = overview.fresh or await in_thread(overview.read)
+            now: Overview = overview.fresh or await in_thread(overview.read)
             if now is not told:
                 await socket.send("queue.status", **now.as_json())
                 told = now

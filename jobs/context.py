@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import connection
 from pydantic import BaseModel, TypeAdapter
 
+from jobs import queue_settings
 from jobs.errors import ChildFailed, HandlerMisuse, StepMismatch
 from jobs.events.ledger import Ledger, ledger
 from jobs.failpoints import failpoint
@@ -50,8 +51,13 @@ class Runtime(Protocol):
 
 
 def timeout_seconds(job: Job) -> float:
-    """How long a claim of this job may take: its own limit, its type's, or the setting."""
-    return float(job.timeout_seconds or job.declared().timeout_seconds or settings.CONFIG.job_timeout_seconds)
+    """How long a claim of this job may take: its own limit, its queue's, its type's, or the setting."""
+    return float(
+        job.timeout_seconds
+        or queue_settings.of(job.queue).timeout_seconds
+        or job.declared().timeout_seconds
+        or settings.CONFIG.job_timeout_seconds
+    )
 
 
 class JobContext:

@@ -49,7 +49,7 @@ TIMES = {
 class Sums(NamedTuple):
     """The rows of one queue and measure, added up."""
 
-    count: int
+    number: int
     seconds: float
     buckets: list[int]
 
@@ -89,7 +89,7 @@ def _sums() -> dict[tuple[str, str], Sums]:
     rows = Rollup.objects.values_list("queue", "measure", "count", "seconds", "buckets")
     for queue, measure, count, seconds, buckets in rows.iterator():
         so_far = found[queue, measure]
-        found[queue, measure] = Sums(so_far.count + count, so_far.seconds + seconds, added(so_far.buckets, buckets))
+        found[queue, measure] = Sums(so_far.number + count, so_far.seconds + seconds, added(so_far.buckets, buckets))
     return dict(found)
 
 
@@ -134,7 +134,7 @@ def _outcomes(found: Totals) -> Metric:
     counter = CounterMetricFamily(f"{PREFIX}_jobs_ended", "Jobs by how they ended.", labels=["queue", "outcome"])
     for (queue, measure), sums in sorted(found.sums.items()):
         if (outcome := measure.removeprefix("job.")) in OUTCOMES:
-            counter.add_metric([queue, outcome], sums.count)
+            counter.add_metric([queue, outcome], sums.number)
     return counter
 
 
@@ -142,14 +142,14 @@ def _counter(found: Totals, name: str, meaning: str, event: str) -> Metric:
     counter = CounterMetricFamily(f"{PREFIX}_{name}", meaning, labels=["queue"])
     for (queue, measure), sums in sorted(found.sums.items()):
         if measure == event:
-            counter.add_metric([queue], sums.count)
+            counter.add_metric([queue], sums.number)
     return counter
 
 
 def _decisions(found: Totals) -> Metric:
     counter = CounterMetricFamily(f"{PREFIX}_decisions", "Drafts by what came of asking people.", labels=["outcome"])
     for outcome in DECISIONS:
-        count = sum(sums.count for (_, measure), sums in found.sums.items() if measure == f"approval.{outcome}")
+        count = sum(sums.number for (_, measure), sums in found.sums.items() if measure == f"approval.{outcome}")
         counter.add_metric([outcome], count)
     return counter
 

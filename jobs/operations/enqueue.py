@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from pydantic import BaseModel, ValidationError
 
+from jobs import queue_settings
 from jobs.errors import Conflict, Invalid
 from jobs.events.ledger import Ledger, ledger
 from jobs.failpoints import failpoint
@@ -143,7 +144,10 @@ def _new(job_type: JobType, body: dict[str, Any], options: Options, *, unique: s
         version=job_type.version,
         queue=job_type.queue,
         priority=options.priority,
-        max_attempts=options.max_attempts or job_type.max_attempts or settings.CONFIG.max_attempts,
+        max_attempts=options.max_attempts
+        or queue_settings.of(job_type.queue).max_attempts
+        or job_type.max_attempts
+        or settings.CONFIG.max_attempts,
         backoff=list(delays) if delays is not None else None,
         timeout_seconds=options.timeout.total_seconds() if options.timeout else None,
         keep_seconds=options.keep_for.total_seconds() if options.keep_for else None,

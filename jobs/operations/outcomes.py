@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
 
-from jobs import backoff
+from jobs import backoff, queue_settings
 from jobs.events.ledger import ledger
 from jobs.failpoints import failpoint
 from jobs.fingerprints import fingerprint
@@ -135,7 +135,8 @@ def _dead(job: Job, ended: Ended, **changes: Any) -> Move:
 def _later(job: Job, ended: Ended, event: str, counted: dict[str, int]) -> Move:
     seconds = ended.after_seconds
     if seconds is None:
-        seconds = backoff.delay_seconds(job.attempt, job.backoff)
+        of = queue_settings.of(job.queue)
+        seconds = backoff.delay_seconds(job.attempt, job.backoff, first=of.backoff_seconds, cap=of.backoff_cap_seconds)
     due = timezone.now() + timedelta(seconds=seconds)
     told = _told(job, ended) | {"after_seconds": round(seconds, 3)}
     return Move(job, Status.SCHEDULED, event, told, {"error": ended.error, "scheduled_at": due, **counted})

@@ -189,7 +189,7 @@ def test_the_page_tells_how_each_queue_stands(staff: User, client: Browser) -> N
     row = cells(html, "system")
     assert (row["depth"], row["running"], row["workers"]) == ("1", "0", "0")
     assert int(row["oldest_seconds"].removesuffix(" s")) > 86400
-    assert cells(html, "llm")["oldest_seconds"] == "–"
+    assert cells(html, "llm")["oldest_seconds"] == "\N{EN DASH}"
     assert cells(html, "dm_approvals")["depth"] == "0"
 
 
