@@ -8,7 +8,8 @@ from datetime import timedelta
 from threading import Barrier
 
 import pytest
-from django.db import IntegrityError, connection
+from django.contrib.auth.models import User
+from django.db import IntegrityError, OperationalError, connection
 from django.db.models.functions import Now
 
 from jobs import invariants
@@ -93,4 +94,21 @@ def test_events_of_one_scope_written_at_once_have_numbers_without_gaps() -> None
     at_once(lambda number: enqueue(ECHO, Plan(), scope="test:1"))
     numbers = JobEvent.objects.filter(scope__key="test:1").order_by("seq").values_list("seq", flat=True)
     assert list(numbers) == list(range(1, THREADS + 2))
+    assert invariants.broken() == {}
+
+
+def test_a_caller_who_was_not_told_asks_again_and_gets_the_same_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    user = User.objects.create_user("ann")
+    commit: Callable[[], None] = connection._commit  # type: ignore[attr-defined]
+
+    def commit_then_raise() -> None:
+        monkeypatch.undo()
+        commit()
+        raise OperationalError("the reply was lost")
+
+    monkeypatch.setattr(connection, "_commit", commit_then_raise)
+    with pytest.raises(OperationalError):
+        enqueue(ECHO, Plan(), owner=user, idempotency_key="k", ordering_key="lane:a", scope="test:1")
+    again = enqueue(ECHO, Plan(), owner=user, idempotency_key="k", ordering_key="lane:a", scope="test:1")
+    assert again == Job.objects.get()
     assert invariants.broken() == {}

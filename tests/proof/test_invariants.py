@@ -21,6 +21,7 @@ from jobs.operations import leases
 from jobs.operations.controls import cancel
 from jobs.operations.enqueue import enqueue
 from jobs.testing import run_next, run_until_idle
+from queueproject.stack.commands import PROJECT
 from tests.cast import Cast
 from tests.jobs.kinds import ECHO, FAIL, PARENT, SLEEP, STEPS, Plan
 
@@ -126,5 +127,7 @@ def test_the_command_prints_the_rows_and_fails(day: None) -> None:
     assert output.getvalue().startswith(f"columns_fit_the_status:\n  id={completed().pk}, status=completed, worker_id=")
 
 
-def test_none_is_left_without_a_break() -> None:
+def test_none_is_left_without_a_break_and_a_line_in_the_documentation() -> None:
     assert set(BREAKS) == set(invariants.names())
+    documented = (PROJECT / "docs" / "proof.md").read_text()
+    assert [name for name in invariants.names() if f"`{name}`" not in documented] == []
