@@ -53,6 +53,13 @@ from django.db import connection  # noqa: E402
 assert django_settings.configured or django_settings.DATABASES
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """With pytest-xdist each process has servers of its own: none may read the settings before it has started them."""
+    if session.config.getoption("numprocesses", None):
+        del os.environ["DJANGO_SETTINGS_MODULE"]
+
+
 def pytest_unconfigure() -> None:
     _database.stop()
     _redis.stop()

