@@ -97,7 +97,7 @@ CHANNEL_LAYERS: dict[str, Any] = {
 }
 
 RQ_QUEUES = {name: {"URL": CONFIG.redis_url, "SERIALIZER": "json"} for name in QUEUES}
-RQ = {"QUEUE_CLASS": "jobs.worker.rq.TicketQueue"}
+RQ = {"QUEUE_CLASS": "jobs.rq.TicketQueue"}
 RQ_SHOW_ADMIN_LINK = False  # queueproject.dashboard shows it, to superusers.
 
 LOGIN_URL = "/sign-in/"
