@@ -44,8 +44,9 @@ def _at_once(config: Config) -> None:
 
 
 @pytest.fixture
-def worker() -> Worker:
-    """A live worker on every queue."""
+def worker(config: Config) -> Worker:
+    """A live worker on every queue, however slow this machine is."""
+    config(lease_seconds=600)
     return leases.register(name="w", queues=list(QUEUES), slots=1)
 
 
