@@ -9,12 +9,13 @@ from django.http import HttpRequest
 from ninja import Router, Schema
 
 from accounts.authentication import CAN_READ
-from jobs import api_ops, queries
+from jobs import api_ops, api_schedules, queries
 from jobs.errors import NotFound
 from jobs.models import request_uuid
 
 router = Router(tags=["requests"])
 router.add_router("", api_ops.router)
+router.add_router("", api_schedules.router)
 
 
 class BlockedBy(Schema):
