@@ -14,7 +14,7 @@ from enum import Enum, auto
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, OperationalError
 from django.utils import timezone
 
 from jobs import backoff, queue_settings
@@ -60,10 +60,13 @@ class Ended:
 def settle(batch: Sequence[Ended]) -> set[int]:
     """Write these outcomes; the ids of the jobs that were still held. The others had lost their lease.
 
-    On a database error the batch is halved until the bad row stands alone; that one is recorded as failed.
+    When the database refuses a row the batch is halved until it stands alone; that one is recorded as failed.
+    ``OperationalError`` is raised: the database is away, which is no row's fault, and all of it can be tried again.
     """
     try:
         return _settle(batch)
+    except OperationalError:
+        raise
     except DatabaseError as error:
         if len(batch) > 1:
             middle = len(batch) // 2
@@ -72,9 +75,11 @@ def settle(batch: Sequence[Ended]) -> set[int]:
 
 
 def _settle_unstorable(ended: Ended, error: DatabaseError) -> set[int]:
-    """Once more, in case the error was the connection's; then as a failure that can be stored."""
+    """Once more, in case another transaction was in its way; then as a failure that can be stored."""
     try:
         return _settle([ended])
+    except OperationalError:
+        raise
     except DatabaseError:
         if ended.how not in (How.DONE, How.REJECTED):
             raise

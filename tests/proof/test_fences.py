@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from threading import Barrier
 
@@ -14,7 +15,7 @@ from django.db.models.functions import Now
 
 from jobs import invariants
 from jobs.models import Job, JobEvent, Worker
-from jobs.operations import leases
+from jobs.operations import leases, outcomes, transitions
 from jobs.operations.controls import cancel
 from jobs.operations.enqueue import enqueue
 from jobs.operations.outcomes import Ended, settle
@@ -112,3 +113,22 @@ def test_a_caller_who_was_not_told_asks_again_and_gets_the_same_job(monkeypatch:
     again = enqueue(ECHO, Plan(), owner=user, idempotency_key="k", ordering_key="lane:a", scope="test:1")
     assert again == Job.objects.get()
     assert invariants.broken() == {}
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+def test_no_end_is_changed_because_the_database_was_away(monkeypatch: pytest.MonkeyPatch, failures: int) -> None:
+    enqueue(ECHO, Plan())
+    ended = done(claimed())
+    left = [OperationalError("server closed the connection unexpectedly")] * failures
+
+    def lock(ids: Iterable[int]) -> dict[int, Job]:
+        if left:
+            raise left.pop()
+        return transitions.lock(ids)
+
+    monkeypatch.setattr(outcomes, "lock", lock)
+    while True:
+        with suppress(OperationalError):
+            settle([ended])
+            break
+    assert Job.objects.get().status == "completed"
