@@ -1,6 +1,7 @@
 """Is the process alive (/healthz), and can the whole do its work (/readyz)?"""
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from django.http import HttpRequest, JsonResponse
 from redis.exceptions import RedisError
 
 from jobs.models import Leadership, Worker
+from jobs.models_metrics import Incident
 from jobs.transport import transport
 from queueproject.queues import QUEUES
 
@@ -26,10 +28,14 @@ class Degraded(Exception):
 
 
 class Report(NamedTuple):
-    """What was found: the whole in a word, and each part in a sentence."""
+    """What was found: the whole in a word, and each part in a sentence.
+
+    ``alerts``: open incidents, as information; they change no status.
+    """
 
     status: str
     checks: dict[str, str]
+    alerts: list[str]
 
 
 def healthz(request: HttpRequest) -> JsonResponse:
@@ -58,8 +64,14 @@ def examine() -> Report:
             checks[name] = f"not ready: {reason}"
             status = "not ready"
             if name in ("database", "migrations"):
-                break
-    return Report(status, checks)
+                return Report(status, checks, [])
+    return Report(status, checks, _alerts())
+
+
+def _alerts() -> list[str]:
+    with suppress(DatabaseError):
+        return list(Incident.objects.filter(closed_at=None).order_by("pk").values_list("detail", flat=True))
+    return []
 
 
 def _database() -> None:

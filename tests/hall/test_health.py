@@ -29,6 +29,7 @@ def test_ready_when_all_runs_and_not_when_the_worker_is_gone(stack: Stack) -> No
         {
             "status": "ok",
             "checks": dict.fromkeys(("database", "migrations", "redis", "worker", "scheduler"), "ok"),
+            "alerts": [],
         },
     )
     stack.kill9("worker")

@@ -13,8 +13,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core import mail
 from django.db.models.functions import Now
+from django.test import Client as Browser
 from django.utils import timezone
 
 from jobs import alerts
@@ -22,7 +24,7 @@ from jobs.models import Job, Leadership, Worker
 from jobs.models_metrics import Incident, Rollup
 from jobs.operations import incidents, leases
 from jobs.operations.enqueue import enqueue
-from jobs.overview import look
+from jobs.overview import look, overview
 from jobs.scheduler.alerts import Alerts
 from jobs.scheduler.leadership import lead
 from jobs.testing import run_until_idle
@@ -145,6 +147,17 @@ def test_workers_tell_that_nobody_leads_and_the_next_leader_that_it_has_passed(w
     assert opened() == [("no_leader", "", False)]
     Alerts()()
     assert opened() == [("no_leader", "", True)]
+
+
+def test_open_incidents_are_shown_as_information(client: Browser) -> None:
+    before = client.get("/readyz").json()
+    incidents.open_(findings=[alerts.Finding("oldest", "llm", "it is late")])
+    assert client.get("/readyz").json() == before | {"alerts": ["it is late"]}
+    client.force_login(User.objects.create_superuser("admin"))
+    overview.forget()
+    assert "it is late" in client.get("/ops/").content.decode()
+    assert "it is late" in client.get("/admin/jobs/incident/").content.decode()
+    overview.forget()
 
 
 # -- telling -------------------------------------------------------------------------------------------------------
