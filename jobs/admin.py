@@ -1,4 +1,4 @@
-"""The record, to look into. Nothing is decided or changed by editing a row."""
+"""The record, to look into. Nothing is decided or changed by editing a row: operators' actions are operations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from jobs.models import Job, JobEvent, JobLog, JobStep, Worker
+from jobs.admin_actions import JobActions
+from jobs.models import Job, JobEvent, JobLog, JobStep, QueueControl, Worker
+from jobs.why import why_waiting
 
 
 class ReadOnly:
@@ -49,8 +51,8 @@ class LogInline(_Timeline):
 
 
 @admin.register(Job)
-class JobAdmin(ReadOnly, admin.ModelAdmin[Job]):
-    """Jobs with their events and steps."""
+class JobAdmin(ReadOnly, JobActions):
+    """Jobs with their events and steps, why they wait, and what operators may do to them."""
 
     list_display = ("public_id", "type", "queue", "badge", "owner", "scope", "place", "attempt", "created_at")
     list_filter = ("status", "outcome", "queue", "type", "created_at")
@@ -60,6 +62,15 @@ class JobAdmin(ReadOnly, admin.ModelAdmin[Job]):
     show_full_result_count = False
     ordering = ("-id",)
     inlines = (EventInline, StepInline, LogInline)
+    readonly_fields = ("why",)
+
+    @admin.display(description="waits")
+    def why(self, job: Job) -> SafeString | str:
+        found = why_waiting(job)
+        return format_html('<a href="{}">{}</a>', found.url, found.text) if found else "-"
+
+    def get_fields(self, request: HttpRequest, obj: Job | None = None) -> list[Any]:
+        return ["why", *(field for field in super().get_fields(request, obj) if field != "why")]
 
     @admin.display(description="status", ordering="status")
     def badge(self, job: Job) -> SafeString:
@@ -79,3 +90,12 @@ class WorkerAdmin(ReadOnly, admin.ModelAdmin[Worker]):
 
 from jobs import admin_queues as admin_queues  # noqa: E402 - its pages build on ReadOnly
 from jobs import admin_schedules as admin_schedules  # noqa: E402 - its pages build on ReadOnly
+
+
+@admin.register(QueueControl)
+class QueueControlAdmin(ReadOnly, admin.ModelAdmin[QueueControl]):
+    """Which queues and workers are paused, since when and by whom."""
+
+    list_display = ("name", "kind", "paused_at", "paused_by")
+    list_filter = ("kind",)
+    ordering = ("kind", "name")

@@ -12,9 +12,15 @@ from django.conf import settings
 from django.db.models import Count, Max, Min, Q
 from django.db.models.functions import Now
 
-from jobs.models import Job, JobQuerySet, QueueControl, Worker
+from jobs.models import Job, JobQuerySet, QueueControl, Worker, request_uuid
 from jobs.models_operating import ControlKind
 from jobs.states import Status
+
+
+def find(public_id: str) -> Job | None:
+    """The job of this id; ``None`` also for what is no id."""
+    known = request_uuid(public_id)
+    return Job.objects.filter(public_id=known).first() if known else None
 
 
 def page(found: JobQuerySet, *, before: UUID | None, limit: int) -> tuple[list[Job], UUID | None]:

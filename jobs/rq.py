@@ -18,7 +18,8 @@ from redis import Redis
 from rq import Queue
 from rq.job import Job as RqJob
 
-from jobs.models import Job, JobQuerySet, request_uuid
+from jobs.listing import find
+from jobs.models import Job, JobQuerySet
 from jobs.states import Status
 
 SHOWN_JOBS = 100
@@ -63,8 +64,8 @@ class TicketQueue(Queue):
         return [str(public_id) for public_id in queued.values_list("public_id", flat=True)[offset : offset + count]]
 
     def fetch_job(self, job_id: str) -> RqJob | None:
-        job = Job.objects.filter(queue=self.name, public_id=request_uuid(job_id)).first()
-        return _shown(job, self) if job else None
+        job = find(job_id)
+        return _shown(job, self) if job and job.queue == self.name else None
 
     def get_jobs(self, offset: int = 0, length: int = -1) -> list[RqJob]:
         return [job for job_id in self.get_job_ids(offset, length) if (job := self.fetch_job(job_id))]

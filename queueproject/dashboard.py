@@ -15,8 +15,8 @@ from django_rq.models import Dashboard
 from django_rq.queues import get_queue_by_index
 from django_rq.views import each_context
 
-from jobs.listing import queue_rows
-from jobs.models import Job, request_uuid
+from jobs.listing import find, queue_rows
+from jobs.models import Job
 from jobs.states import Status
 
 View = Callable[..., HttpResponse]
@@ -78,7 +78,7 @@ def _true_view(pattern: URLPattern) -> View:
 
 
 def _home(request: HttpRequest) -> HttpResponse:
-    request.current_app = admin.site.name  # type: ignore[attr-defined]  # RQ's links ask for it
+    request.current_app = admin.site.name  # RQ's links ask for it
     return render(request, "django_rq/stats.html", {**each_context(request), "queues": statistics()})
 
 
@@ -115,5 +115,5 @@ def _one_job(request: HttpRequest, queue_index: int, job_id: str = "", **_: Any)
     """The job's own page. Nothing is done to jobs from here: the queue's own admin does it, and audits it."""
     if request.method != "GET":
         raise PermissionDenied("jobs are acted on in the queue's own admin")
-    job = Job.objects.filter(public_id=request_uuid(job_id)).first()
+    job = find(job_id)
     return redirect("admin:jobs_job_change", job.pk) if job else redirect("admin:jobs_job_changelist")

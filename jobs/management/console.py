@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from jobs.errors import NotFound, QueueError
-from jobs.models import Job, request_uuid
+from jobs.listing import find
 from jobs.operations.operator import Operator
 
 
@@ -49,10 +49,9 @@ def at_the_console() -> Operator:
 
 def job_key(public_id: str) -> int:
     """The internal key of the job with this id; ``NotFound``."""
-    found = Job.objects.filter(public_id=request_uuid(public_id)).values_list("pk", flat=True).first()
-    if found is None:
+    if (job := find(public_id)) is None:
         raise NotFound(f"there is no job {public_id}")
-    return found
+    return job.pk
 
 
 def json_object(text: str) -> dict[str, Any]:

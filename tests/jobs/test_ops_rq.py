@@ -79,7 +79,7 @@ def test_nothing_is_done_to_jobs_from_there(root: Client) -> None:
 @pytest.mark.integration
 @pytest.mark.usefixtures("_some_jobs")
 def test_rq_info_counts_what_the_record_has() -> None:
-    rq = [Path(sys.executable).with_name("rq"), "info", "--raw", "--only-queues"]
+    rq: list[str | Path] = [Path(sys.executable).with_name("rq"), "info", "--raw", "--only-queues"]
     told = subprocess.run(
         [*rq, "--url", settings.CONFIG.redis_url, "--queue-class", "jobs.rq.TicketQueue", "--path", settings.BASE_DIR],
         env={**os.environ, "DATABASE_URL": database_url()},
