@@ -23,12 +23,13 @@ def fire(schedule_id: UUID) -> list[ScheduleTick]:
     """Deal with the due ticks of one schedule, in one transaction; what became of them, the earliest first.
 
     Ticks no later than ``schedule_grace_seconds`` run, and of all that are due the latest ``catch_up``; the others
-    are missed. A schedule that another scheduler dealt with meanwhile, or that was paused, gives nothing: its row is
-    locked and looked at again, and the jobs, the ticks and the time of the next one are written together.
+    are missed. A schedule that another scheduler deals with or has dealt with, or that was paused, gives nothing: its
+    row is locked and looked at again, and the jobs, the ticks and the time of the next one are written together.
     """
     with ledger():
-        due = Schedule.objects.due().in_force().with_clock().select_for_update()
-        schedule = due.filter(pk=schedule_id).first()
+        due = Schedule.objects.due().in_force().with_clock()
+        # A scheduler that was stopped in here holds its row; the others go on with the rest.
+        schedule = due.select_for_update(skip_locked=True).filter(pk=schedule_id).first()
         if schedule is None:
             return []
         run, missed = _sorted_out(schedule, schedule.now)

@@ -30,11 +30,9 @@ class Repeats:
         if not self._adopted:
             _adopt_declared()
             self._adopted = True
-        due = list(Schedule.objects.due().in_force()[:BATCH])
-        for schedule in due:
-            _fire(schedule)
-        forgotten = ticks.forget(FORGET_BATCH)
-        return 0.0 if forgotten == FORGET_BATCH else settings.CONFIG.tick_seconds
+        ticked = sum([_fire(schedule) for schedule in Schedule.objects.due().in_force()[:BATCH]])
+        more = ticked == BATCH or ticks.forget(FORGET_BATCH) == FORGET_BATCH
+        return 0.0 if more else settings.CONFIG.tick_seconds
 
 
 def _adopt_declared() -> None:
@@ -47,16 +45,18 @@ def _adopt_declared() -> None:
     retire(names=list(declared))
 
 
-def _fire(schedule: Schedule) -> None:
+def _fire(schedule: Schedule) -> bool:
+    """Whether it was dealt with."""
     try:
         made = ticks.fire(schedule.pk)
     except Error:
         raise
     except Exception:
         logger.exception("schedule %s failed", schedule)
-        return
+        return False
     for tick in made:
         if tick.outcome == TickOutcome.ENQUEUED:
             logger.info("schedule %s of %s made %s", schedule, tick.at, tick.job)
         else:
             logger.warning("schedule %s of %s: %s %s", schedule, tick.at, tick.get_outcome_display(), tick.detail)
+    return bool(made)
