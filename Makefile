@@ -5,6 +5,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP := $(BIN)/pip install -qq --disable-pip-version-check --no-input
 SLOW := integration or browser or chaos
+# Most tests wait for processes most of the time: three at once keep two cores busy.
+PYTEST := $(BIN)/python -m pytest -q -n 3
 
 .PHONY: run test check lint bench chaos soak venv browser
 
@@ -12,11 +14,11 @@ run: .venv/installed  ## Start all of it on this machine.
 	@exec $(BIN)/python -m queueproject.stack
 
 test: lint browser  ## Everything that must hold, on SQLite and on PostgreSQL.
-	@TEST_DATABASE=sqlite $(BIN)/python -m pytest -q
-	@TEST_DATABASE=postgres $(BIN)/python -m pytest -q
+	@TEST_DATABASE=sqlite $(PYTEST) -m "not chaos"
+	@TEST_DATABASE=postgres $(PYTEST) -m "not browser"
 
 check: lint  ## The quick part.
-	@$(BIN)/python -m pytest -q -m "not ($(SLOW))"
+	@$(PYTEST) -m "not ($(SLOW))"
 
 lint: .venv/installed-dev
 	@$(BIN)/ruff check --quiet .

@@ -64,6 +64,12 @@ def test_values_are_typed(load: Load) -> None:
         ("REDIS_URL", "localhost", "REDIS_URL: must begin with redis:// or rediss:// or unix://"),
         ("ALLOWED_HOSTS", ",", "ALLOWED_HOSTS=,: Tuple should have at least 1 item after validation, not 0"),
         (
+            "LLM_BASE_URL",
+            "localhost:11434",
+            "LLM_BASE_URL=localhost:11434: 'localhost:11434' is no address: "
+            "allowed is http://host[:port]/path or https://…",
+        ),
+        (
             "TRUSTED_ORIGINS",
             "a.example",
             "TRUSTED_ORIGINS=a.example: 'a.example' is not an origin: allowed is scheme://host[:port], without a path",
