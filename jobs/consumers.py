@@ -60,7 +60,8 @@ async def _tell(socket: Socket[Ping]) -> None:
     told: Overview | None = None
     while True:
         with suppress(OperationalError, InterfaceError):
-            now: Overview = overview.fresh or await in_thread(overview.read)
+            if (now := overview.fresh) is None:
+                now = await in_thread(overview.read)
             if now is not told:
                 await socket.send("queue.status", **now.as_json())
                 told = now

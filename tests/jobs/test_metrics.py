@@ -11,6 +11,7 @@ import structlog
 from django.contrib.auth.models import User
 from django.db.models import F
 from django.test import Client as Browser
+from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
@@ -170,7 +171,8 @@ def test_pruned_jobs_and_old_minutes_stay_counted(superuser: Browser) -> None:
     run_tally()
     before = scrape(superuser)
     Rollup.objects.update(minute=F("minute") - timedelta(days=1))
-    Rollup.objects.create(minute=Rollup.objects.values_list("minute")[:1], queue="system", measure="job.dead", count=2)
+    long_ago = timezone.now() - timedelta(days=1)
+    Rollup.objects.create(minute=long_ago, queue="system", measure="job.dead", count=2)
     run_compact()
     JobEvent.objects.all().delete()
     after = scrape(superuser)

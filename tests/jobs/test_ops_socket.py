@@ -193,6 +193,11 @@ def test_the_page_tells_how_each_queue_stands(staff: User, client: Browser) -> N
     assert cells(html, "dm_approvals")["depth"] == "0"
 
 
+def test_the_admin_leads_to_the_page(staff: User, client: Browser) -> None:
+    client.force_login(staff)
+    assert '<a href="/ops/">Queues</a>' in client.get("/admin/").content.decode()
+
+
 def test_the_page_is_for_staff(client: Browser) -> None:
     assert client.get("/ops/").headers["Location"].startswith("/sign-in/")
     client.force_login(User.objects.create_user("player"))
