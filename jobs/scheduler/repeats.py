@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from django.conf import settings
-from django.db import Error
+from django.db import InterfaceError, OperationalError
 
 from jobs import schedules
 from jobs.errors import QueueError
@@ -49,7 +49,7 @@ def _fire(schedule: Schedule) -> bool:
     """Whether it was dealt with."""
     try:
         made = ticks.fire(schedule.pk)
-    except Error:
+    except (InterfaceError, OperationalError):
         raise
     except Exception:
         logger.exception("schedule %s failed", schedule)

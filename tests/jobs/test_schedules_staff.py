@@ -169,6 +169,14 @@ def test_the_admin_makes_and_changes_schedules(root: Client) -> None:
     assert set(actions) == {"schedule.created", "schedule.changed"}
 
 
+@pytest.mark.parametrize("tick", ["gone", "999999", ""])
+def test_the_admin_saves_a_page_whose_ticks_were_forgotten_meanwhile(root: Client, tick: str) -> None:
+    schedule = create(name="nightly", fields=FIELDS, by=None)
+    latest = {"ticks-TOTAL_FORMS": "1", "ticks-INITIAL_FORMS": "1", "ticks-0-id": tick}
+    assert root.post(f"{ADMIN}{schedule.pk}/change/", FORM | {"cron": "0 5 * * *"} | latest).status_code == 302
+    assert Schedule.objects.get().cron == "0 5 * * *"
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
