@@ -73,8 +73,9 @@ class Client:
 
     async def closed(self) -> tuple[str, int]:
         """The error and the close code, passing over what came before."""
-        while (frame := await self.receive())["type"] != "error":
-            pass
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            while (frame := await self.receive())["type"] != "error":
+                pass
         return frame["code"], (await self.receive())["code"]
 
 
