@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, Unpack
 
 from django.db import transaction
@@ -82,7 +83,7 @@ def revive(job_id: int, *, by: Operator, payload: dict[str, Any] | None = None) 
 
 
 def run_again(job_id: int, *, by: Operator, payload: dict[str, Any] | None = None) -> Job:
-    """A new request like one that has ended: its type, payload, owner, scope, lane and priority."""
+    """A new request like one that has ended: its type, payload, owner, scope, lane and options, but not its delay."""
     old = _request(job_id)
     if not old.ended:
         raise Conflict("it has not ended; call it off first", code="not_ended")
@@ -94,6 +95,10 @@ def run_again(job_id: int, *, by: Operator, payload: dict[str, Any] | None = Non
             scope=old.scope.key if old.scope else "",
             ordering_key=old.lane.key if old.lane else "",
             priority=old.priority,
+            max_attempts=old.max_attempts,
+            backoff=old.backoff,
+            timeout=_delta(old.timeout_seconds),
+            keep_for=_delta(old.keep_seconds),
         )
         by.record("job.rerun", old, type=old.type, new=str(job.public_id))
     return job
@@ -140,6 +145,10 @@ def get(job_id: int) -> Job:
     if job is None:
         raise NotFound("there is no such job")
     return job
+
+
+def _delta(seconds: float | None) -> timedelta | None:
+    return None if seconds is None else timedelta(seconds=seconds)
 
 
 def _request(job_id: int) -> Job:

@@ -94,7 +94,18 @@ def test_a_dead_job_runs_again_with_a_better_payload_and_both_are_recorded(ada: 
 
 def test_an_ended_job_is_run_again_as_a_new_one(ada: Operator) -> None:
     owner = User.objects.create_user("bea")
-    old = enqueue(ECHO, Plan(text="a"), owner=owner, scope="test:1", ordering_key="lane:a", priority=4)
+    old = enqueue(
+        ECHO,
+        Plan(text="a"),
+        owner=owner,
+        scope="test:1",
+        ordering_key="lane:a",
+        priority=4,
+        timeout=timedelta(seconds=7),
+        keep_for=timedelta(days=1),
+        max_attempts=9,
+        backoff=[1.0, 5.0],
+    )
     with pytest.raises(Conflict, match="has not ended"):
         operating.run_again(old.pk, by=ada)
     run_until_idle()
@@ -102,7 +113,8 @@ def test_an_ended_job_is_run_again_as_a_new_one(ada: Operator) -> None:
     run_until_idle()
     assert kinds.ran == ["a", "a"]
     assert new.pk != old.pk
-    assert (new.owner, new.scope, new.lane, new.priority) == (owner, old.scope, old.lane, 4)
+    for name in ("owner", "scope", "lane", "priority", "timeout_seconds", "keep_seconds", "max_attempts", "backoff"):
+        assert getattr(new, name) == getattr(old, name), name
     assert AuditEntry.objects.get().data["new"] == str(new.public_id)
 
 
