@@ -15,7 +15,7 @@ run: .venv/installed  ## Start all of it on this machine.
 
 test: lint browser  ## Everything that must hold, on SQLite and on PostgreSQL.
 	@TEST_DATABASE=sqlite $(PYTEST) -m "not chaos"
-	@TEST_DATABASE=postgres $(PYTEST) -m "not browser"
+	@TEST_DATABASE=postgres $(PYTEST) -m "not browser" --ignore tests/generation --ignore tests/hall
 
 check: lint  ## The quick part.
 	@$(PYTEST) -m "not ($(SLOW))"

@@ -114,6 +114,7 @@ async def test_what_is_kept_is_told_once_and_the_queues_are_asked_once_for_all(
         return look()
 
     monkeypatch.setattr(overview, "_load", counted)
+    await in_thread(overview.read)  # with nothing kept yet, several may ask at once
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(connected(staff)) for _ in range(5)]
         frames = [await client.receive() for client in clients]

@@ -113,8 +113,9 @@ def test_thousands_are_enqueued_in_a_few_statements_in_their_order(config: Calla
         jobs = enqueue_many(ECHO, [Plan(text=str(n)) for n in range(500)])
     assert (len(jobs), transport().length("system")) == (500, 50)
     assert len(statements) < 40, "SQLite takes some thirty rows in one INSERT, PostgreSQL five hundred"
-    run_until_idle()
-    assert kinds.ran == [str(n) for n in range(500)]
+    for _ in range(10):
+        run_next()
+    assert kinds.ran == [str(n) for n in range(10)]
 
 
 def test_many_of_one_lane_are_numbered_and_run_one_after_another() -> None:

@@ -70,6 +70,7 @@ def test_a_paused_worker_that_wakes_up_after_its_lease_changes_nothing(stack: St
     job = enqueue(SLEEP, Plan(seconds=2.0))
     wait_until(lambda: running(job))
     stack.signal("worker", signal.SIGSTOP)
+    Job.objects.filter(pk=job.pk).update(payload=Plan(seconds=6.0).model_dump())  # the second worker is slower
     stack.start("worker.2")
     wait_until(lambda: Job.objects.filter(pk=job.pk, token=2, status=Status.RUNNING).exists(), timeout=20)
     stack.signal("worker", signal.SIGCONT)
