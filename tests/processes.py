@@ -16,7 +16,7 @@ from queueproject.stack import commands
 from queueproject.stack.orphans import die_with_parent, kill_group
 from tests.waiting import wait_until
 
-START_SECONDS = 30.0
+START_SECONDS = 90.0
 LOG_CHARACTERS = 4000
 
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-TIMEOUT_SECONDS = 10.0
+TIMEOUT_SECONDS = 30.0
 EVERY_SECONDS = 0.02
 
 

@@ -79,7 +79,7 @@ def test_a_worker_killed_in_the_middle_of_the_answer_asks_again_under_the_same_k
     assert "door" not in str(fresh(job).progress)
     stack.kill9("worker")
     stack.start("worker")
-    wait_until(lambda: completed(job), timeout=20)
+    wait_until(lambda: completed(job), timeout=60)
     assert draft_of(job).text == "Fine."
     first, second = server.requests
     assert first.headers["Idempotency-Key"] == second.headers["Idempotency-Key"]

@@ -83,24 +83,24 @@ def test_what_nobody_knows_is_not_paused() -> None:
 @pytest.mark.integration
 def test_a_running_worker_leaves_a_paused_queue_alone_and_comes_back_to_it(stack: Stack) -> None:
     stack.start("worker", "scheduler")
-    wait_until(lambda: Worker.objects.filter(ended_at=None).exists(), timeout=20)
+    wait_until(lambda: Worker.objects.filter(ended_at=None).exists(), timeout=60)
     queues.pause_queue("system", by=CONSOLE)
     knows_by = time.monotonic() + 5 * settings.CONFIG.tick_seconds  # a worker may not know of it for one tick
     while time.monotonic() < knows_by:
         other = enqueue(CHILD, Plan())
-        wait_until(lambda other=other: status(other) == Status.COMPLETED, timeout=20)  # type: ignore[misc]
+        wait_until(lambda other=other: status(other) == Status.COMPLETED, timeout=60)  # type: ignore[misc]
     for _ in range(3):  # each run of another queue's job is a chance to take this one
         job, other = enqueue(ECHO, Plan()), enqueue(CHILD, Plan())
-        wait_until(lambda other=other: status(other) == Status.COMPLETED, timeout=20)  # type: ignore[misc]
+        wait_until(lambda other=other: status(other) == Status.COMPLETED, timeout=60)  # type: ignore[misc]
         assert status(job) == Status.QUEUED
     queues.resume_queue("system", by=CONSOLE)
-    wait_until(lambda: not Job.objects.open().exists(), timeout=20)
+    wait_until(lambda: not Job.objects.open().exists(), timeout=60)
 
 
 @pytest.mark.integration
 def test_a_paused_worker_takes_nothing_while_its_heart_beats(stack: Stack) -> None:
     stack.start("worker", "scheduler")
-    wait_until(lambda: Worker.objects.filter(ended_at=None).exists(), timeout=20)
+    wait_until(lambda: Worker.objects.filter(ended_at=None).exists(), timeout=60)
     worker = Worker.objects.get(ended_at=None)
     queues.pause_worker(worker.name, by=CONSOLE)
     _beats(worker)  # it has noticed
@@ -108,10 +108,10 @@ def test_a_paused_worker_takes_nothing_while_its_heart_beats(stack: Stack) -> No
     _beats(worker)
     assert status(job) == Status.QUEUED
     queues.resume_worker(worker.name, by=CONSOLE)
-    wait_until(lambda: status(job) == Status.COMPLETED, timeout=20)
+    wait_until(lambda: status(job) == Status.COMPLETED, timeout=60)
 
 
 def _beats(worker: Worker, times: int = 2) -> None:
     for _ in range(times):
         last = Worker.objects.get(pk=worker.pk).beat_at
-        wait_until(lambda last=last: Worker.objects.get(pk=worker.pk).beat_at > last, timeout=20)  # type: ignore[misc]
+        wait_until(lambda last=last: Worker.objects.get(pk=worker.pk).beat_at > last, timeout=60)  # type: ignore[misc]

@@ -33,7 +33,7 @@ def test_a_worker_runs_what_is_enqueued(stack: Stack) -> None:
     stack.start("worker")
     for number in range(200):
         enqueue(ECHO, Plan(text=str(number)))
-    wait_until(lambda: all_completed(200), timeout=20)
+    wait_until(lambda: all_completed(200), timeout=60)
     parent = enqueue(PARENT, Plan(text="hi"), scope="test:1")
     wait_until(lambda: all_completed(202))
     parent.refresh_from_db()
@@ -46,7 +46,7 @@ def test_a_killed_workers_jobs_go_on_elsewhere_and_finished_steps_are_not_run_ag
     job = enqueue(STEPS, Plan(), scope="test:1")
     assert stack.wait("worker") == 9
     stack.start("worker", FAILPOINTS="")
-    wait_until(lambda: all_completed(1), timeout=20)
+    wait_until(lambda: all_completed(1), timeout=60)
     events = list(JobEvent.objects.filter(scope__key="test:1").order_by("seq").values_list("event", flat=True))
     assert events == ["request.queued", "request.processing", "game.state_updated", "request.completed"]
     job.refresh_from_db()
@@ -60,7 +60,7 @@ def test_a_worker_may_die_anywhere_between_ticket_and_end(stack: Stack, where: s
     job = enqueue(ECHO, Plan(text="x"), scope="test:1")
     assert stack.wait("worker") == 9
     stack.start("worker", FAILPOINTS="")
-    wait_until(lambda: all_completed(1), timeout=20)
+    wait_until(lambda: all_completed(1), timeout=60)
     assert job.events.filter(event="job.completed").count() == 1
     assert JobEvent.objects.filter(event="request.completed").count() == 1
 
@@ -72,7 +72,7 @@ def test_a_paused_worker_that_wakes_up_after_its_lease_changes_nothing(stack: St
     stack.signal("worker", signal.SIGSTOP)
     Job.objects.filter(pk=job.pk).update(payload=Plan(seconds=6.0).model_dump())  # the second worker is slower
     stack.start("worker.2")
-    wait_until(lambda: Job.objects.filter(pk=job.pk, token=2, status=Status.RUNNING).exists(), timeout=20)
+    wait_until(lambda: Job.objects.filter(pk=job.pk, token=2, status=Status.RUNNING).exists(), timeout=60)
     stack.signal("worker", signal.SIGCONT)
     wait_until(lambda: "its end is dropped" in stack.log("worker"))
     assert running(job), "the second worker still has it"
@@ -101,14 +101,14 @@ def test_work_goes_on_without_redis_and_a_flush_loses_nothing(stack: Stack, redi
             enqueue(ECHO, Plan(text=str(number)))
         client.flushall()
         stack.start("worker", "scheduler")
-        wait_until(lambda: all_completed(20), timeout=20)
+        wait_until(lambda: all_completed(20), timeout=60)
     redis_server.stop()
     for number in range(20):
         enqueue(ECHO, Plan(text=str(number)))
-    wait_until(lambda: all_completed(40), timeout=20)
+    wait_until(lambda: all_completed(40), timeout=60)
     redis_server.start()
     enqueue(ECHO, Plan(text="back"))
-    wait_until(lambda: all_completed(41), timeout=20)
+    wait_until(lambda: all_completed(41), timeout=60)
 
 
 def test_whatever_else_is_on_the_list_is_dropped(stack: Stack) -> None:

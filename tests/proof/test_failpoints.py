@@ -97,22 +97,22 @@ def test_a_process_dies_there(stack: Stack, jobs: list[Job], where: str) -> None
 @pytest.mark.parametrize("where", SLICES["raise"])
 def test_a_handler_fails_there_and_is_tried_again(stack: Stack, jobs: list[Job], where: str) -> None:
     started(stack, FAILPOINTS=f"{where}=raise@1")
-    wait_until(lambda: Job.objects.filter(attempt=2).exists() or all_ended(), timeout=20)
+    wait_until(lambda: Job.objects.filter(attempt=2).exists() or all_ended(), timeout=60)
 
 
 @pytest.mark.parametrize("where", SLICES["unsure"])
 def test_a_commit_succeeds_there_and_nobody_is_told(stack: Stack, jobs: list[Job], where: str) -> None:
     started(stack, UNSURE=where)
-    wait_until(all_ended, timeout=20, what="the jobs ended without another worker")
+    wait_until(all_ended, timeout=60, what="the jobs ended without another worker")
 
 
 @pytest.mark.parametrize("where", SLICES["stop"])
 def test_a_process_is_paused_there_beyond_its_lease(stack: Stack, jobs: list[Job], where: str) -> None:
     started(stack, STOP=where)
     pid = stack.pid("worker")
-    wait_until(lambda: is_stopped(pid), timeout=20)
+    wait_until(lambda: is_stopped(pid), timeout=60)
     wait_until(lambda: lease_ran_out(pid))
     if where in OUTSIDE:  # A process paused in a transaction keeps its locks, and SQLite's are everyone's.
         stack.start("worker.2", STOP="")
-        wait_until(lambda: all_ended() or where == "after_pop", timeout=20)
+        wait_until(lambda: all_ended() or where == "after_pop", timeout=60)
     os.kill(pid, signal.SIGCONT)

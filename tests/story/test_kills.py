@@ -83,9 +83,9 @@ def test_a_worker_killed_on_the_way_to_the_decision_changes_nothing(stack: Stack
     job = act(user=cast.player1, game=cast.game, text="I open the cellar door")
     assert stack.wait("worker") == 9
     stack.start("worker", FAILPOINTS="")
-    wait_until(lambda: asked(job), timeout=20)
+    wait_until(lambda: asked(job), timeout=60)
     accept(cast.dm, job)
-    wait_until(lambda: done(job), timeout=20)
+    wait_until(lambda: done(job), timeout=60)
     assert_nothing_happened_twice(cast, job)
 
 
@@ -93,23 +93,23 @@ def test_a_worker_killed_on_the_way_to_the_decision_changes_nothing(stack: Stack
 def test_a_worker_killed_on_the_way_to_the_end_changes_nothing(stack: Stack, cast: Cast, where: str) -> None:
     stack.start("scheduler", "worker", **QUICK)
     job = act(user=cast.player1, game=cast.game, text="I open the cellar door")
-    wait_until(lambda: asked(job), timeout=20)
+    wait_until(lambda: asked(job), timeout=60)
     stack.stop("worker")
     stack.start("worker", FAILPOINTS=f"{where}=exit")
     accept(cast.dm, job)
     assert stack.wait("worker") == 9
     stack.start("worker", FAILPOINTS="")
-    wait_until(lambda: done(job), timeout=20)
+    wait_until(lambda: done(job), timeout=60)
     assert_nothing_happened_twice(cast, job)
 
 
 def test_a_worker_killed_in_the_middle_of_the_models_answer_changes_nothing(stack: Stack, cast: Cast) -> None:
     stack.start("scheduler", "worker", SCRIPTED_SECONDS="2", **QUICK)
     job = act(user=cast.player1, game=cast.game, text="I open the cellar door")
-    wait_until(lambda: Job.objects.filter(parent=job, status="running", progress__isnull=False).exists(), timeout=20)
+    wait_until(lambda: Job.objects.filter(parent=job, status="running", progress__isnull=False).exists(), timeout=60)
     stack.kill9("worker")
     stack.start("worker", SCRIPTED_SECONDS="0.1")
-    wait_until(lambda: asked(job), timeout=20)
+    wait_until(lambda: asked(job), timeout=60)
     accept(cast.dm, job)
-    wait_until(lambda: done(job), timeout=20)
+    wait_until(lambda: done(job), timeout=60)
     assert_nothing_happened_twice(cast, job)
