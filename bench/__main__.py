@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -28,6 +29,7 @@ def main(chosen: list[str]) -> None:
     with TemporaryDirectory(prefix="qp-bench-") as directory:
         bed = Bed(Path(directory))
         try:
+            bed.prepare()
             rows = [row for workload in chosen or WORKLOADS for row in _measured(bed, workload)]
         finally:
             bed.stop()
@@ -66,4 +68,5 @@ def _machine() -> str:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     main(sys.argv[1:])

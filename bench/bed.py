@@ -21,9 +21,15 @@ class Bed:
     """The servers, and the settings of processes that shall use them. Not in debug mode: that keeps every query."""
 
     def __init__(self, directory: Path) -> None:
+        self._directory = directory
         self._redis = servers.Redis(directory)
         self._postgres = servers.Postgres(directory)
         self._secret = secrets.token_urlsafe(32)
+
+    def prepare(self) -> None:
+        """Let PostgreSQL wait for the disk, as the tests' does not; migrate the database that runs get copies of."""
+        self._execute("ALTER SYSTEM RESET ALL")
+        self._execute("SELECT pg_reload_conf()")
         self._execute(f"CREATE DATABASE {MIGRATED}")
         subprocess.run(manage("migrate", "--verbosity", "0"), env=self._environment(MIGRATED), check=True)
 
@@ -46,6 +52,7 @@ class Bed:
             "DATABASE_URL": urlunsplit(urlsplit(self._postgres.url)._replace(path=f"/{database}")),
             "REDIS_URL": self._redis.url,
             "SHUTDOWN_SECONDS": "1",
+            "TMPDIR": str(self._directory),
         }
 
     def _execute(self, statement: str) -> None:

@@ -11,7 +11,7 @@ PLAYERS = 50
 
 def measure() -> list[Measure]:
     played = games(GAMES)
-    alone = member("alone", games(GAMES))
+    alone = member("alone", played)
     players = [member(f"player {number}", [played[number % GAMES]]) for number in range(PLAYERS)]
     with running("web", "worker", "scheduler") as stack:
         return measure_submit(stack.base_url, alone, players)
