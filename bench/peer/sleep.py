@@ -9,7 +9,7 @@ from bench.peer.tasks import sleep
 
 AS_MANY_AS_SLOTS = 100
 WORKERS_IN_MEMORY = 4
-"""So many fit into 120 MB: each has a process of its own, and while it works another for the job."""
+"""So many fit into about 120 MB: each has a process of its own, and while it works another for the job."""
 
 
 def measure() -> list[Measure]:
