@@ -103,6 +103,7 @@ class Pulse:
 
     def _store_progress(self) -> None:
         self._slots.reported.clear()
-        while self._slots.progress:
-            context, progress = self._slots.progress.popitem()
+        # Only what is there now: handlers may report faster than this writes, and the heart must go on beating.
+        for context in list(self._slots.progress):
+            progress = self._slots.progress.pop(context)
             Job.objects.filter(pk=context.job_id, token=context.token).update(progress=progress)
