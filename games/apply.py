@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from django.conf import settings
 from pydantic import BaseModel
 
-from games.jobtypes import Applied, DmAction, PlayerAction
+from games.jobtypes import Applied, Chat, DmAction, PlayerAction
 from games.models import Game, Turn
 from games.words import value_text
 from jobs.changes import Change, ChangeError, State, conflicts, with_was
@@ -29,7 +29,7 @@ class StateChanged(BaseModel):
     reason: str
 
 
-def apply_ruling(ctx: JobContext, action: PlayerAction, ruling: Ruling, seen: State) -> Applied | StateChanged:
+def apply_ruling(ctx: JobContext, action: PlayerAction | Chat, ruling: Ruling, seen: State) -> Applied | StateChanged:
     """Make of an accepted ruling a turn, unless the state moved on since it was ``seen`` by whoever drafted."""
     game = _locked(action)
     try:
@@ -43,7 +43,7 @@ def apply_action(ctx: JobContext, action: DmAction) -> Applied:
     return _advance(ctx, _locked(action), "", action.text, action.changes)
 
 
-def _locked(action: PlayerAction | DmAction) -> Game:
+def _locked(action: PlayerAction | Chat | DmAction) -> Game:
     game = Game.objects.select_for_update().filter(pk=action.game_id).first()
     if game is None:
         raise PermanentError("game_gone", "the game no longer exists")

@@ -25,6 +25,14 @@ class DmAction(BaseModel):
     changes: list[Change] = []
 
 
+class Chat(BaseModel):
+    """What a member says or asks; the storyteller answers, and the story may move on."""
+
+    game_id: UUID
+    text: str
+    player: str
+
+
 class Applied(BaseModel):
     """What has become of an action: the turn it was, what was told, and how the state changed."""
 
@@ -46,4 +54,11 @@ DM_ACTION = JobType(
     payload=DmAction,
     result=Applied,
     handler="games.handlers.dm_action:run",
+)
+CHAT = JobType(
+    name="chat",
+    queue="player_actions",
+    payload=Chat,
+    result=Applied | Rejected,
+    handler="games.handlers.chat:run",
 )

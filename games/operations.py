@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from accounts.permissions import may
-from games.jobtypes import DM_ACTION, PLAYER_ACTION, DmAction, PlayerAction
+from games.jobtypes import CHAT, DM_ACTION, PLAYER_ACTION, Chat, DmAction, PlayerAction
 from games.models import Game, Membership, Role
 from jobs.changes import UNCLEAN, Change, Changes
 from jobs.errors import Forbidden, Invalid, NotFound
@@ -61,6 +61,24 @@ def act(
     return enqueue(
         PLAYER_ACTION,
         PlayerAction(game_id=game.pk, text=words, player=user.get_username()),
+        owner=user,
+        scope=game.scope_key,
+        ordering_key=game.scope_key,
+        idempotency_key=idempotency_key,
+    )
+
+
+def chat(*, user: User | AnonymousUser, game: Game, text: str, idempotency_key: str = "") -> Job:
+    """Say something; the request for the storyteller's answer, in one line with the game's actions and story events.
+
+    Errors are those of ``act``.
+    """
+    if not may(user, "act", game):
+        raise NotFound(NO_GAME)
+    words, _ = _checked(text, None, idempotency_key)
+    return enqueue(
+        CHAT,
+        Chat(game_id=game.pk, text=words, player=user.get_username()),
         owner=user,
         scope=game.scope_key,
         ordering_key=game.scope_key,

@@ -1,33 +1,11 @@
-"""A player acts: a storyteller drafts, a person decides, the game moves on."""
+"""A player acts, and is told what comes of it."""
 
-from __future__ import annotations
-
-from games.apply import apply_ruling
+from games.handlers.telling import tell
 from games.jobtypes import Applied, PlayerAction
-from games.scene import build_scene
-from generation.jobtypes import LLM_REASON
 from jobs.context import JobContext
 from jobs.results import Rejected
 
 
 def run(ctx: JobContext, action: PlayerAction) -> Applied | Rejected:
-    """Draft until a decision stands that fits the game as it then is, and apply it.
-
-    A rejection that asks for another draft, and a state that changed meanwhile, go round again with the reason.
-    """
-    reasons: list[str] = []
-    n = 0
-    while True:
-        n += 1
-        prompt = ctx.step(f"scene.{n}", build_scene, action, reasons, n)
-        draft = ctx.call(f"draft.{n}", LLM_REASON, **prompt.model_dump(mode="json"))
-        ruling = ctx.decide("ruling", draft, version=n)
-        if ruling.regenerate:
-            reasons.append(ruling.reason)
-            continue
-        if ruling.decision == "reject":
-            return Rejected(reason=ruling.reason)
-        outcome = ctx.commit(f"apply.{n}", apply_ruling, ctx, action, ruling, prompt.state)
-        if isinstance(outcome, Applied):
-            return outcome
-        reasons.append(outcome.reason)
+    """See ``tell``. What is drafted is shown to nobody before it is decided."""
+    return tell(ctx, action)
