@@ -78,6 +78,9 @@ class Game(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     scope_key = models.CharField(max_length=50, unique=True, editable=False)
     name = models.CharField(max_length=200)
+    scenario = models.ForeignKey(
+        "games.Scenario", null=True, blank=True, on_delete=models.PROTECT, related_name="games"
+    )
     opening = models.TextField(help_text="The scene in which the story begins.")
     state = models.JSONField[dict[str, Any], dict[str, Any]](default=dict, blank=True)
     state_version = models.PositiveIntegerField(default=1, editable=False)
@@ -171,6 +174,7 @@ class Turn(models.Model):
     action = models.TextField(blank=True)
     narration = models.TextField(blank=True)
     changes = models.JSONField[list[Any], list[Any]](default=list)
+    notes = models.JSONField[list[Any], list[Any]](default=list, help_text="What of the proposed changes was left out.")
     request = models.UUIDField(unique=True)
     at = models.DateTimeField(db_default=Now())
 
@@ -180,3 +184,7 @@ class Turn(models.Model):
 
     def __str__(self) -> str:
         return f"turn {self.number} of {self.game}"
+
+
+from games.models_story import Happened as Happened  # noqa: E402 - one room, one models module
+from games.models_story import Scenario as Scenario  # noqa: E402
