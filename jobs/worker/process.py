@@ -122,7 +122,7 @@ class Worker(RegisteredWorker):
         taken = self.slots.take(leases.CLAIM_BATCH, self.poll_seconds)
         jobs: list[Job] = []
         try:
-            if taken and (self._suspended or self.name in pauses.workers()):
+            if taken and (self._suspended or not self.pulse.trusted or self.name in pauses.workers()):
                 self._stopping.wait(self.poll_seconds)
             elif taken:
                 jobs = self._get(taken)
@@ -136,6 +136,8 @@ class Worker(RegisteredWorker):
 
     def _get(self, limit: int) -> list[Job]:
         tickets = self._pop(limit)
+        if not self.pulse.trusted:  # it was stopped meanwhile; the sweep finds what was popped in vain
+            return []
         if tickets is None:
             return self._poll(limit) or self._pause()
         failpoint("after_pop")

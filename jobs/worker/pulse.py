@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import Error, connection
 
 from jobs.connections import use_direct_connection
+from jobs.failpoints import failpoint
 from jobs.models import Job
 from jobs.operations import leases
 from jobs.worker.slots import Claim, Slots
@@ -26,8 +27,8 @@ class Pulse:
     """Beats on a connection of its own, tells handlers whose claim is over, and stores their progress."""
 
     def __init__(self, register: Callable[[], int], slots: Slots, each_beat: Callable[[], None]) -> None:
-        self.worker_id = register()
         self._register = register
+        self._renew(time.monotonic(), register())
         self._slots = slots
         self._each_beat = each_beat
         self._unknown: set[Claim] = set()
@@ -35,6 +36,16 @@ class Pulse:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
         self._thread.start()
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the last beat that succeeded is younger than the lease: else others may take this worker for dead,
+        and what it claimed would be taken from it at once."""
+        return time.monotonic() < self._trusted_until
+
+    def _renew(self, began: float, worker_id: int) -> None:
+        self.worker_id = worker_id
+        self._trusted_until = began + settings.CONFIG.lease_seconds
 
     def stop(self) -> None:
         """End the thread; the lease then runs out by itself."""
@@ -70,8 +81,12 @@ class Pulse:
 
     def _beat(self) -> None:
         runs = self._slots.runs()
-        if not leases.beat(self.worker_id, lost_slots=self._slots.lost):
-            self.worker_id = self._register()
+        failpoint("before_beat")
+        began = time.monotonic()  # by the time of asking: the record's lease may not be shorter than what we believe
+        if leases.beat(self.worker_id, lost_slots=self._slots.lost):
+            self._renew(began, self.worker_id)
+        else:
+            self._renew(began, self._register())
             logger.warning("this worker was taken for dead; it goes on as worker %s", self.worker_id)
         held = leases.claims_of(self.worker_id)
         for run in runs:
@@ -106,4 +121,5 @@ class Pulse:
         # Only what is there now: handlers may report faster than this writes, and the heart must go on beating.
         for context in list(self._slots.progress):
             progress = self._slots.progress.pop(context)
+            failpoint("before_progress")
             Job.objects.filter(pk=context.job_id, token=context.token).update(progress=progress)

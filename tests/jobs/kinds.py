@@ -45,6 +45,7 @@ PARENT = _type("parent", queue="player_actions")
 CHILD = _type("child", queue="llm", started_event="llm.processing", max_attempts=2)
 STEPS = _type("steps")
 IO = _type("io")
+CHATTY = _type("chatty")
 SLEEP = _type("sleep")
 MISUSE = _type("misuse", max_attempts=1)
 
@@ -138,6 +139,18 @@ def io(ctx: JobContext, plan: Plan) -> JsonValue:
 async def _network(seconds: float, *, idempotency_key: str) -> str:
     ran.append(idempotency_key)
     await asyncio.sleep(seconds)
+    return "answered"
+
+
+def chatty(ctx: JobContext, plan: Plan) -> JsonValue:
+    return ctx.io("call", _chatter, ctx, plan.seconds)
+
+
+async def _chatter(ctx: JobContext, seconds: float, *, idempotency_key: str) -> str:
+    ends_at = time.monotonic() + seconds
+    while time.monotonic() < ends_at:
+        ctx.progress(left=ends_at - time.monotonic())
+        await asyncio.sleep(0.02)
     return "answered"
 
 

@@ -231,7 +231,7 @@ def test_a_key_is_forgotten_after_its_time() -> None:
 @pytest.mark.parametrize("same", [True, False])
 def test_many_callers_with_one_key_at_once_make_one_job(same: bool) -> None:
     user = User.objects.create_user("ann")
-    start = threading.Barrier(16)
+    start = threading.Barrier(32)
 
     def ask(number: int) -> int | str:
         try:
@@ -242,12 +242,12 @@ def test_many_callers_with_one_key_at_once_make_one_job(same: bool) -> None:
         finally:
             connection.close()
 
-    with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(ask, range(16)))
+    with ThreadPoolExecutor(32) as pool:
+        answers = list(pool.map(ask, range(32)))
     assert Job.objects.count() == 1
     first = Job.objects.get().pk
     assert set(answers) == ({first} if same else {first, "idempotency_mismatch"})
-    assert answers.count(first) == (16 if same else 1)
+    assert answers.count(first) == (32 if same else 1)
 
 
 def test_a_job_is_enqueued_with_the_callers_transaction_or_not_at_all() -> None:

@@ -14,7 +14,7 @@ from jobs.operations.enqueue import enqueue
 from jobs.states import Status
 from jobs.transport import queue_key
 from tests import servers
-from tests.jobs.kinds import ECHO, IO, PARENT, SLEEP, STEPS, Plan
+from tests.jobs.kinds import CHATTY, ECHO, IO, PARENT, SLEEP, STEPS, Plan
 from tests.processes import Stack
 from tests.waiting import wait_until
 
@@ -79,6 +79,28 @@ def test_a_paused_worker_that_wakes_up_after_its_lease_changes_nothing(stack: St
     wait_until(lambda: all_completed(1))
     assert job.events.filter(event="job.completed").count() == 1
     wait_until(lambda: Worker.objects.filter(ended_at=None).count() == 2)
+
+
+def test_a_worker_that_was_taken_for_dead_claims_nothing_before_its_heart_beats_again(stack: Stack) -> None:
+    stack.start("scheduler")
+    stack.start("worker", FAILPOINTS="before_beat=pause:5@2")  # awake again, its heart is the last to notice
+    wait_until(lambda: Worker.objects.filter(ended_at=None).exists())
+    stack.signal("worker", signal.SIGSTOP)
+    wait_until(lambda: Worker.objects.filter(ended_at__isnull=False).exists())
+    job = enqueue(ECHO, Plan(text="x"))
+    stack.signal("worker", signal.SIGCONT)
+    wait_until(lambda: all_completed(1))
+    job.refresh_from_db()
+    assert (job.token, job.lease_losses) == (1, 0), "claimed once, by the worker that it is now"
+    assert "was taken for dead" in stack.log("worker")
+
+
+def test_the_heart_beats_whatever_handlers_report(stack: Stack) -> None:
+    stack.start("scheduler")
+    stack.start("worker", FAILPOINTS="before_progress=pause:0.01")  # a database slower than the handlers
+    jobs = [enqueue(CHATTY, Plan(seconds=4)) for _ in range(30)]
+    wait_until(lambda: all_completed(len(jobs)), timeout=60)
+    assert not Job.objects.exclude(lease_losses=0).exists()
 
 
 def test_a_warm_shutdown_finishes_what_it_can_and_hands_back_the_rest_at_once(stack: Stack) -> None:
