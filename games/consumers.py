@@ -85,6 +85,7 @@ async def _play(socket: Socket[Frame], scope: dict[str, Any]) -> None:
         await play.welcome()
         tasks.create_task(play.obey())
         tasks.create_task(play.tell())
+        tasks.create_task(play.pass_on())
         tasks.create_task(play.be_present())
         tasks.create_task(socket.guard(scope["revalidate"], play.sit_down_again))
 
@@ -162,6 +163,15 @@ class Play:
             for row in await self._stream.after(self._told, self._room):
                 await self._socket.send("event", **row.frame(decider=self._seat.decides))
                 self._told = row.seq
+
+    async def pass_on(self) -> None:
+        """Send what is said in passing, from the client's hello on, as long as it keeps up."""
+        await self._moved.wait()
+        with self._stream.listen() as inbox:
+            while True:
+                told = await inbox.get()
+                if self._room > 0 and (self._seat.decides or not told.deciders_only):
+                    await self._socket.send("event", **told.frame())
 
     @property
     def _room(self) -> int:

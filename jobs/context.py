@@ -16,6 +16,7 @@ from django.db import connection
 from pydantic import BaseModel, TypeAdapter
 
 from jobs import queue_settings
+from jobs.ephemeral import Chunks
 from jobs.errors import ChildFailed, HandlerMisuse, StepMismatch
 from jobs.events.ledger import Ledger, ledger
 from jobs.failpoints import failpoint
@@ -49,6 +50,9 @@ class Runtime(Protocol):
     def report(self, context: JobContext, progress: dict[str, Any]) -> None:
         """Take note of a handler's progress; only the latest matters."""
 
+    def speak(self, context: JobContext) -> None:
+        """Tell soon what was added to the context's chunks. Never waits: coroutines call it."""
+
 
 def timeout_seconds(job: Job) -> float:
     """How long a claim of this job may take: its own limit, its queue's, its type's, or the setting."""
@@ -78,6 +82,7 @@ class JobContext:
         self._used: set[str] = set()
         self._book: Ledger | None = None
         self.suspended = False
+        self.chunks = Chunks(request_id=self.request_id, kind=(job.root or job).type, attempt=job.token)
 
     # -- verbs ---------------------------------------------------------------------------------------------------
 
@@ -180,6 +185,16 @@ class JobContext:
         """How far the handler is; only the latest is kept. May be called from ``io`` coroutines as often as wished."""
         if not self.replaying:
             self._runtime.report(self, progress)
+
+    def chunk(self, content: str, *, done: bool = False, deciders_only: bool = True) -> None:
+        """Text as it is being written, for those who watch the request; never kept, and nothing may depend on it.
+
+        For ``io`` coroutines, as often as wished: what comes within ``chunk_seconds`` is joined. ``done`` with the
+        last. ``deciders_only=False`` where nobody has to decide on the text before all see it.
+        """
+        if not (self.lost or self.called_off) and self.job.scope_id is not None:
+            self.chunks.add(content, done=done, deciders_only=deciders_only)
+            self._runtime.speak(self)
 
     @property
     def request_id(self) -> str:

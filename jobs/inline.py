@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from jobs.context import JobContext
 from jobs.models import Job
+from jobs.transport import transport
 
 R = TypeVar("R")
 
@@ -31,6 +32,10 @@ class InlineRuntime:
         self._progress = progress
         if not self._awaiting:
             self._store(context)
+
+    def speak(self, context: JobContext) -> None:
+        if context.job.scope_id is not None and (told := context.chunks.take()):
+            transport().say(context.job.scope_id, told)
 
     def _store(self, context: JobContext) -> None:
         if self._progress is not None:

@@ -1,4 +1,4 @@
-"""What goes through Redis: tickets on RQ's lists and "head = n" on the channel layer. Hints, never state.
+"""What goes through Redis: tickets on RQ's lists, "head = n" and passing events on the channel layer. Never state.
 
 A ticket is ``<job id>-<token>`` and nothing else, so whoever can write to Redis cannot run code. Every function
 here survives a Redis that is slow, full or gone: it says so by its result and leaves the rest to the sweep.
@@ -19,6 +19,8 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
+
+from jobs.ephemeral import Ephemeral
 
 logger = logging.getLogger(__name__)
 
@@ -124,6 +126,20 @@ class Transport:
             (pipe.lpush if front else pipe.rpush)(queue_key(queue), *tickets)
         return [queue for queue, _ in lists]
 
+    def say(self, scope_id: int, *told: Ephemeral) -> bool:
+        """Tell those who watch the scope now; ``False`` if Redis did not take it. It waits for Redis."""
+        if self.breaker.open:
+            return False
+        pipe = self.redis.pipeline(transaction=False)
+        for each in told:
+            pipe.publish(*_group_message(scope_id, each.message(scope_id)))
+        try:
+            pipe.execute()
+        except RedisError as error:
+            self.breaker.trip(error)
+            return False
+        return True
+
     def _note_length(self, queue: str, length: int) -> None:
         if length >= settings.CONFIG.ticket_window:
             self._full_until[queue] = time.monotonic() + settings.CONFIG.tick_seconds
@@ -158,9 +174,12 @@ class Transport:
 
 
 def _head_message(scope_id: int, head: int) -> tuple[str, bytes]:
+    return _group_message(scope_id, {"type": "head", "scope": scope_id, "head": head})
+
+
+def _group_message(scope_id: int, message: dict[str, Any]) -> tuple[str, bytes]:
     """What the pub/sub channel layer itself would publish, without an event loop (channels_redis.pubsub)."""
     layer: Any = get_channel_layer()
-    message = {"type": "head", "scope": scope_id, "head": head}
     return f"asgi__group__{group_name(scope_id)}", layer.serialize(message)
 
 

@@ -150,6 +150,9 @@ class Config(BaseSettings):
     )
     claim_seconds: Seconds = Field(120, description="How long a claim on a decision keeps others out.")
 
+    chunk_seconds: Seconds = Field(
+        0.1, description="What a model writes within this time reaches those who watch as one chunk."
+    )
     follow_seconds: Seconds = Field(1, description="How often a web process asks for new events when no wake-up comes.")
     stream_threads: Count = Field(4, description="Threads that read events for sockets, in each web process.")
     presence_write_seconds: Seconds = Field(20, description="How often an open socket writes that it is there.")

@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 from django.conf import settings
 
 from accounts.threads import in_thread
+from jobs.ephemeral import Ephemeral
 from jobs.streams.rows import read_heads
 from jobs.streams.stream import Stream
 from jobs.streams.wakeups import Wakeups
@@ -29,7 +30,7 @@ class Hub:
     def __init__(self) -> None:
         self._streams: dict[int, Stream] = {}
         self._watchers: Counter[int] = Counter()
-        self._wakeups = Wakeups(self._hear)
+        self._wakeups = Wakeups(self._hear, self._pass_on)
         self._ask = asyncio.create_task(self._ask_for_ever())
 
     @asynccontextmanager
@@ -63,6 +64,10 @@ class Hub:
     def _hear(self, scope_id: int, head: int) -> None:
         if stream := self._streams.get(scope_id):
             stream.hear(head)
+
+    def _pass_on(self, scope_id: int, told: Ephemeral) -> None:
+        if stream := self._streams.get(scope_id):
+            stream.pass_on(told)
 
     async def _ask_for_ever(self) -> None:
         while True:

@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 
 from django.conf import settings
 from django.db import Error as DatabaseError
 
 from accounts.threads import in_thread
+from jobs.ephemeral import Ephemeral
 from jobs.streams.rows import Row, read_heads, read_rows
 
 logger = logging.getLogger(__name__)
 
 PAGE_ROWS = 200
 RECENT_ROWS = 400
+INBOX_ITEMS = 64
+
+Inbox = asyncio.Queue[Ephemeral]
 
 
 class Stream:
@@ -31,6 +36,7 @@ class Stream:
         self._heard = head
         self._news = asyncio.Event()
         self._pull: asyncio.Task[None] | None = None
+        self._inboxes: set[Inbox] = set()
 
     async def after(self, cursor: int, limit: int = PAGE_ROWS) -> list[Row]:
         """At most ``limit`` events that follow ``cursor``, without a gap; ``[]`` if it is at the head or past it.
@@ -61,6 +67,22 @@ class Stream:
             for row in await self.after(cursor):
                 yield row
                 cursor = row.seq
+
+    @contextmanager
+    def listen(self) -> Iterator[Inbox]:
+        """What is said in passing while the block runs. Who leaves more than a few unread misses what comes then."""
+        inbox = Inbox(INBOX_ITEMS)
+        self._inboxes.add(inbox)
+        try:
+            yield inbox
+        finally:
+            self._inboxes.discard(inbox)
+
+    def pass_on(self, told: Ephemeral) -> None:
+        """Hand a passing event to those who listen."""
+        for inbox in self._inboxes:
+            with suppress(asyncio.QueueFull):
+                inbox.put_nowait(told)
 
     async def refresh(self) -> None:
         """Be as new as the database is now, whatever was heard."""

@@ -1,4 +1,6 @@
-"""Wake-ups by the channel layer: "scope s is now at n". Hints that may be late, doubled, false or missing.
+"""What is heard on the channel layer: "scope s is now at n", and passing events.
+
+All of it may be late, doubled, false or missing.
 
 One channel of this process joins the group of each scope that is watched. While Redis is away nothing arrives; it
 is joined again as soon as Redis is back.
@@ -16,6 +18,7 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from redis.exceptions import RedisError
 
+from jobs.ephemeral import MESSAGE_TYPE, Ephemeral
 from jobs.transport import group_name
 
 logger = logging.getLogger(__name__)
@@ -34,10 +37,11 @@ logging.getLogger("channels_redis.pubsub").addFilter(_without_traceback)
 
 
 class Wakeups:
-    """Calls ``on_head(scope_id, head)`` for what is heard of the scopes it was told to listen to."""
+    """Calls ``on_head`` or ``on_passing`` with what is heard of the scopes it was told to listen to."""
 
-    def __init__(self, on_head: Callable[[int, int], None]) -> None:
+    def __init__(self, on_head: Callable[[int, int], None], on_passing: Callable[[int, Ephemeral], None]) -> None:
         self._on_head = on_head
+        self._on_passing = on_passing
         self._layer: Any = get_channel_layer()
         self._channel = f"hub.{uuid4().hex}"
         self._wanted: set[int] = set()
@@ -55,9 +59,15 @@ class Wakeups:
         while True:
             try:
                 message = await self._layer.receive(self._channel)
-                self._on_head(int(message["scope"]), int(message["head"]))
+                self._hear(int(message["scope"]), message)
             except Exception as error:
                 await _pause(error)
+
+    def _hear(self, scope_id: int, message: dict[str, Any]) -> None:
+        if message.get("type") == MESSAGE_TYPE:
+            self._on_passing(scope_id, Ephemeral.from_message(message))
+        else:
+            self._on_head(scope_id, int(message["head"]))
 
     async def _join_for_ever(self) -> None:
         while True:

@@ -18,6 +18,7 @@ from jobs.models import Job
 from jobs.operations.outcomes import Ended
 from jobs.worker.isolation import IsolatedRun, runs_alone, timed_out
 from jobs.worker.loop import IoLoop
+from jobs.worker.voice import Voice
 
 R = TypeVar("R")
 
@@ -41,6 +42,7 @@ class Slots:
         self._free = threading.Semaphore(size)
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="slot")
         self._io = IoLoop()
+        self._voice = Voice()
         self._running: dict[Claim, Run | None] = {}
         self._given_up: set[Claim] = set()
 
@@ -141,3 +143,6 @@ class Slots:
     def report(self, context: JobContext, progress: dict[str, Any]) -> None:
         self.progress[context] = progress
         self.reported.set()
+
+    def speak(self, context: JobContext) -> None:
+        self._voice.speak(context)

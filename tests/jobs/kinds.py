@@ -47,6 +47,7 @@ STEPS = _type("steps")
 IO = _type("io")
 CHATTY = _type("chatty")
 SLEEP = _type("sleep")
+SPEAK = _type("speak")
 MISUSE = _type("misuse", max_attempts=1)
 
 
@@ -175,3 +176,15 @@ def misuse(ctx: JobContext, plan: Plan) -> JsonValue:
         case "nul":
             return "a\0b"
     return None
+
+
+def speak(ctx: JobContext, plan: Plan) -> JsonValue:
+    return ctx.io("call", _speech, ctx, plan)
+
+
+async def _speech(ctx: JobContext, plan: Plan, *, idempotency_key: str) -> str:
+    for word in (words := plan.text.split()):
+        ctx.chunk(f"{word} ", deciders_only=plan.do == "secret")
+        await asyncio.sleep(plan.seconds)
+    ctx.chunk("", done=True, deciders_only=plan.do == "secret")
+    return f"{len(words)} words"
