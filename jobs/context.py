@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Coroutine
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, ParamSpec, Protocol, TypeVar, cast, get_type_hints
 
 from django.conf import settings
 from django.db import connection
+from django.db.models.expressions import Combinable
+from django.utils.timezone import is_naive
 from pydantic import BaseModel, TypeAdapter
 
 from jobs import queue_settings
 from jobs.ephemeral import Chunks
-from jobs.errors import ChildFailed, HandlerMisuse, StepMismatch
+from jobs.errors import ChildFailed, HandlerMisuse, StepMismatch, TimedOut
 from jobs.events.ledger import Ledger, ledger
 from jobs.failpoints import failpoint
 from jobs.guard import WriteGuard
 from jobs.models import Job, JobLog, JobStep, StepKind
-from jobs.operations import waits
+from jobs.operations import answers, waits
 from jobs.operations.leases import CancelRequested, LeaseLost, lock_held
 from jobs.operations.transitions import record_step
 from jobs.registry import JobType
@@ -167,6 +170,35 @@ class JobContext:
             return Ruling.model_validate(ruling)
         raise self._suspended()
 
+    def sleep(self, name: str, until: datetime | timedelta | float) -> None:
+        """Go on after a time (in seconds, or a ``timedelta``) or at one. No slot is taken meanwhile."""
+        if done := self._begin(name, StepKind.SLEEP):
+            self._to_replay.discard(done.name)
+            return
+        self._refuse_in_atomic(name)
+        with self.guard.lifted():
+            answers.sleep(self.job_id, self.token, name=name, until=_moment(name, until))
+        failpoint(f"after_wait:{name}")
+        raise self._suspended()
+
+    def receive(self, name: str, *, timeout: timedelta | None = None) -> Any:
+        """Wait for what ``jobs.operations.answers.give`` brings under this name; it may have come before.
+
+        ``TimedOut`` when nothing has come for that long since the job began to wait.
+        """
+        done = self._begin(name, StepKind.ANSWER)
+        if done is None:
+            self._refuse_in_atomic(name)
+            with self.guard.lifted():
+                done = answers.receive(self.job_id, self.token, name=name, timeout=timeout)
+            failpoint(f"after_wait:{name}")
+            if done is None:
+                raise self._suspended()
+        self._to_replay.discard(name)
+        if done.error is not None:
+            raise TimedOut(**done.error)
+        return done.result
+
     # -- telling -------------------------------------------------------------------------------------------------
 
     def emit(self, event: str, data: dict[str, Any] | None, *, private: dict[str, Any] | None = None) -> None:
@@ -242,6 +274,14 @@ class JobContext:
     def _suspended(self) -> Suspended:
         self.suspended = True
         return Suspended()
+
+
+def _moment(name: str, until: datetime | timedelta | float) -> datetime | Combinable:
+    if isinstance(until, datetime):
+        if is_naive(until):
+            raise HandlerMisuse(f"{name!r} sleeps until a time without a time zone")
+        return until
+    return answers.from_now(until if isinstance(until, timedelta) else timedelta(seconds=until))
 
 
 _RULING: TypeAdapter[Any] = TypeAdapter(Ruling)

@@ -10,6 +10,7 @@ QueueError                what a caller may be told: code, HTTP status, sentence
 HandlerError              what a handler or provider raises about its own attempt
 ├── PermanentError        no further attempt
 │   ├── ChildFailed       a child job that ``ctx.call`` waited for ended without a result
+│   ├── TimedOut          no answer came in the time that ``ctx.wait_for`` or ``ctx.receive`` gave
 │   └── StepMismatch      the code no longer matches what this job already did
 ├── RetryLater            another attempt after a given time
 └── Snooze                not now: the same attempt after a given time
@@ -102,6 +103,10 @@ class PermanentError(HandlerError):
 
 class ChildFailed(PermanentError):
     """A child job ended dead, cancelled or expired; it carries the child's own code and detail."""
+
+
+class TimedOut(PermanentError):
+    """Nobody answered in time. It is as final as an answer: every replay and attempt is told the same."""
 
 
 class StepMismatch(PermanentError):

@@ -15,7 +15,8 @@ from django.conf import settings
 from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, QuerySet, RowRange, Subquery, Value, Window
 from django.db.models.functions import Coalesce, Lag, Now
 
-from jobs.models import Dependency, IdempotencyKey, IfDead, Job, JobEvent, JobStep, Lane, Scope
+from jobs.models import Dependency, IdempotencyKey, IfDead, Job, JobEvent, JobStep, Lane, Scope, Wait
+from jobs.models_waits import WaitState
 from jobs.states import BIRTHS, FINAL, OPEN, TRANSITIONS, Status
 
 MOST_ROWS = 20
@@ -194,9 +195,14 @@ def lanes_keep_their_order() -> list[Row]:
 
 
 def nobody_waits_for_nothing() -> list[Row]:
-    """What waits has a child that has not ended, or a person who decides."""
+    """What waits has a child that has not ended, a time or an answer to wait for, or a person who decides.
+
+    Once it was called off and its last child has ended, it ends in a transaction of its own.
+    """
     children = Job.objects.open().filter(parent=OuterRef("pk"))
-    stuck = Job.objects.filter(status=Status.WAITING, awaiting_approval=False).exclude(Exists(children))
+    waits = Wait.objects.filter(job=OuterRef("pk"), run=OuterRef("run"), state=WaitState.OPEN)
+    waiting = Job.objects.filter(status=Status.WAITING, awaiting_approval=False, cancel_requested_at=None)
+    stuck = waiting.exclude(Exists(children)).exclude(Exists(waits))
     stuck = stuck.exclude(root__awaiting_approval=True)
     return _rows(stuck, "id", "type")
 

@@ -141,6 +141,11 @@ class Job(models.Model):
             models.Index("scope", "id", name="job_scope", condition=models.Q(scope__isnull=False)),
             models.Index("fingerprint", "id", name="job_dead", condition=models.Q(status="dead")),
             models.Index("status", "finished_at", name="job_ended", condition=models.Q(finished_at__isnull=False)),
+            models.Index(
+                "cancel_requested_at",
+                name="job_called_off",
+                condition=models.Q(status="waiting", cancel_requested_at__isnull=False),
+            ),
         )
         permissions = (
             ("cancel_job", "Can call jobs off"),
@@ -273,6 +278,9 @@ class StepKind(models.TextChoices):
     IO = "io"
     CALL = "call"
     DECIDE = "decide"
+    SLEEP = "sleep"
+    CALLBACK = "callback"
+    ANSWER = "answer"
 
 
 class JobStep(models.Model):
@@ -348,3 +356,4 @@ def request_uuid(value: Any) -> uuid.UUID | None:
 from jobs.models_metrics import Incident, QueueSettings, Rollup, Tally  # noqa: E402, F401
 from jobs.models_operating import QueueControl as QueueControl  # noqa: E402 - one room, one models module
 from jobs.models_schedules import Schedule, ScheduleTick  # noqa: E402, F401
+from jobs.models_waits import Wait as Wait  # noqa: E402

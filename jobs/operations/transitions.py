@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 from jobs import registry
 from jobs.events.ledger import Ledger, LedgerError
 from jobs.models import Dependency, IfDead, Job, JobStep, StepKind
+from jobs.models_waits import Wait, WaitState
 from jobs.operations import dispatch
 from jobs.states import FINAL, OPEN, TRANSITIONS, RequestStatus, Status
 
@@ -68,6 +69,7 @@ def apply(book: Ledger, moves: Sequence[Move], *, parents: dict[int, Job] | None
     _write(moves)
     for job in deciding if registry.has_decisions() else ():
         registry.decisions().withdraw(job)
+    _withdraw_waits([move.job for move in ended if was[move.job.pk] == Status.WAITING])
     for move in ended:
         _tell_end(book, move.job)
     _answer_parents(book, [move.job for move in ended], parents or {})
@@ -94,6 +96,13 @@ def _write(moves: Sequence[Move]) -> None:
     else:
         names = {name.removesuffix("_id") for move in moves for name in move.changes}
         Job.objects.bulk_update([move.job for move in moves], names)
+
+
+def _withdraw_waits(ended: Sequence[Job]) -> None:
+    """Nobody wakes or answers what has ended. A callback of a job that ran to its end is refused when it comes."""
+    if ended:
+        open_ = Wait.objects.filter(job__in=ended, state=WaitState.OPEN)
+        open_.update(state=WaitState.WITHDRAWN)
 
 
 def _tell_end(book: Ledger, job: Job) -> None:
@@ -151,16 +160,28 @@ def answer(
 ) -> None:
     """Give a waiting job (locked here) what it waits for, and let it run on."""
     record_step(job, name=name, kind=kind, result=result, error=error)
-    apply(book, [Move(job, Status.QUEUED, "job.resumed", {"step": name})])
+    resume(book, [(job, name)])
 
 
-def record_step(job: Job, *, name: str, kind: StepKind, result: Any, error: dict[str, Any] | None = None) -> None:
+def resume(book: Ledger, answered: Sequence[tuple[Job, str]]) -> None:
+    """Let waiting jobs (locked here) run on, whose step of that name has just been recorded."""
+    apply(book, [Move(job, Status.QUEUED, "job.resumed", {"step": name}) for job, name in answered])
+
+
+def record_step(job: Job, *, name: str, kind: StepKind, result: Any, error: dict[str, Any] | None = None) -> JobStep:
     """Keep what a step gave. A failed call of an earlier attempt is written over."""
-    JobStep.objects.update_or_create(
-        job=job,
-        run=job.run,
-        name=name,
-        defaults={"kind": kind, "attempt": job.attempt, "result": result, "error": error},
+    step = JobStep(job=job, run=job.run, name=name, kind=kind, attempt=job.attempt, result=result, error=error)
+    record_steps([step])
+    return step
+
+
+def record_steps(steps: Sequence[JobStep]) -> None:
+    """Keep what the steps of many jobs gave, in one statement."""
+    JobStep.objects.bulk_create(
+        steps,
+        update_conflicts=True,
+        unique_fields=["job", "run", "name"],
+        update_fields=["kind", "attempt", "result", "error"],
     )
 
 

@@ -24,6 +24,7 @@ from jobs.scheduler.repeats import Repeats
 from jobs.scheduler.rescue import run_rescue
 from jobs.scheduler.sweep import Sweep
 from jobs.scheduler.tally import run_compact, run_tally
+from jobs.scheduler.timers import run_timers
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ logger = logging.getLogger(__name__)
 def services() -> dict[str, Tick]:
     """The queue's own services and those that upper rooms registered."""
     own: dict[str, Tick] = {"due": run_due, "released": run_released, "rescue": run_rescue, "sweep": Sweep()}
-    own |= {"tally": run_tally, "compact": run_compact, "alerts": Alerts()}
+    own |= {"timers": run_timers, "tally": run_tally, "compact": run_compact, "alerts": Alerts()}
     return {**own, "expiry": run_expiry, "cleanup": run_cleanup, "repeats": Repeats(), **registry.ticks()}
 
 

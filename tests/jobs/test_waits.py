@@ -1,0 +1,107 @@
+"""Handlers that sleep and that wait for answers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
+
+from jobs import invariants
+from jobs.events.ledger import ledger
+from jobs.models import Job, Wait
+from jobs.models_waits import WaitState
+from jobs.operations import answers
+from jobs.operations.controls import cancel
+from jobs.operations.enqueue import enqueue
+from jobs.operations.transitions import lock
+from jobs.scheduler.timers import run_timers
+from jobs.states import Status
+from jobs.testing import run_next
+from tests.jobs.durable import NAP, RECEIVER, Wish
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+WEEK = timedelta(days=7)
+
+
+def fresh(job: Job) -> Job:
+    return Job.objects.get(pk=job.pk)
+
+
+def make_due(job: Job) -> None:
+    Wait.objects.filter(job=job).update(due_at=Now() - timedelta(seconds=1))
+
+
+def give(job: Job, name: str, answer: object) -> bool:
+    with ledger() as book:
+        return answers.give(book, lock([job.pk])[job.pk], name=name, answer=answer)
+
+
+def test_a_job_sleeps_without_a_slot_and_goes_on_when_its_time_has_come() -> None:
+    job = enqueue(NAP, Wish(seconds=WEEK.total_seconds()))
+    run_next()
+    assert fresh(job).status == Status.WAITING
+    assert not invariants.broken()
+    run_timers()
+    assert run_next() is None, "a week is not over"
+    make_due(job)
+    run_timers()
+    run_next()
+    assert fresh(job).result == ["before", "after"]
+    assert not invariants.broken()
+
+
+def test_an_answer_resumes_the_job_that_waits_for_it() -> None:
+    job = enqueue(RECEIVER, Wish())
+    run_next()
+    assert give(job, "news", {"a": 1})
+    assert not give(job, "news", {"a": 2}), "the first answer stands"
+    run_next()
+    assert fresh(job).result == {"got": {"a": 1}}
+
+
+def test_an_answer_that_comes_before_the_job_waits_is_kept() -> None:
+    job = enqueue(RECEIVER, Wish())
+    assert give(job, "news", "early")
+    run_next()
+    assert (fresh(job).result, fresh(job).token) == ({"got": "early"}, 1)
+
+
+def test_a_handler_is_told_when_no_answer_comes_in_time() -> None:
+    job = enqueue(RECEIVER, Wish(seconds=60))
+    run_next()
+    make_due(job)
+    run_timers()
+    assert not give(job, "news", "late")
+    run_next()
+    assert fresh(job).result == {"late": "timed_out"}
+
+
+def test_what_a_job_waits_for_is_withdrawn_when_it_is_called_off() -> None:
+    job = enqueue(NAP, Wish(seconds=60))
+    run_next()
+    cancel(job.pk)
+    assert fresh(job).status == Status.CANCELLED
+    assert Wait.objects.get().state == WaitState.WITHDRAWN
+    make_due(job)
+    run_timers()
+    assert run_next() is None
+
+
+def test_thousands_of_sleepers_cost_the_scheduler_one_indexed_statement() -> None:
+    job = enqueue(NAP, Wish())
+    later = Now() + timedelta(days=1)
+    rows = [Wait(job=job, name=str(n), kind="sleep", due_at=later, awaited_at=Now()) for n in range(5000)]
+    Wait.objects.bulk_create(rows, batch_size=500)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    with CaptureQueriesContext(
+        connection,
+    ) as captured:
+        run_timers()
+    assert len(captured) == 1
+    plan = Wait.objects.due().order_by("due_at").values_list("pk", "job")[:200].explain()
+    assert "wait_due" in plan
