@@ -1,4 +1,4 @@
-"""Settings of queues, changed here without a restart; incidents, to be read."""
+"""Settings of queues and limits of concurrency keys, changed here without a restart; incidents, to be read."""
 
 from __future__ import annotations
 
@@ -8,17 +8,22 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import User
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from accounts import audit
-from jobs import queue_settings
+from jobs import limits, queue_settings
 from jobs.admin import ReadOnly
+from jobs.models import Job
+from jobs.models_limits import Limit
 from jobs.models_metrics import Incident, QueueSettings
+from jobs.operations import permits
+from jobs.operations.enqueue import CONCURRENCY_KEY
 
 audit.register_action("queue_settings.changed")
 audit.register_action("queue_settings.removed")
-
-FIELDS = ("timeout_seconds", "max_attempts", "backoff_seconds", "backoff_cap_seconds", "keep_seconds")
+audit.register_action("limit.changed")
+audit.register_action("limit.removed")
 
 
 class QueueSettingsForm(forms.ModelForm[QueueSettings]):
@@ -26,7 +31,7 @@ class QueueSettingsForm(forms.ModelForm[QueueSettings]):
 
     class Meta:
         model = QueueSettings
-        fields = ("queue", *FIELDS)
+        fields = ("queue", *queue_settings.FIELDS)
 
     def clean(self) -> dict[str, Any]:
         """Two limits that contradict each other would silently be the smaller one."""
@@ -42,14 +47,15 @@ class QueueSettingsAdmin(admin.ModelAdmin[QueueSettings]):
     """One row for each queue that is to differ. It holds in every process after QUEUE_SETTINGS_SECONDS."""
 
     form = QueueSettingsForm
-    list_display = ("queue", *FIELDS)
+    list_display = ("queue", *queue_settings.FIELDS)
 
     def get_readonly_fields(self, request: HttpRequest, obj: QueueSettings | None = None) -> Any:
         return ("queue",) if obj else ()
 
     def save_model(self, request: HttpRequest, obj: QueueSettings, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
-        self._note("queue_settings.changed", request, obj, **{name: getattr(obj, name) for name in FIELDS})
+        said = {name: getattr(obj, name) for name in queue_settings.FIELDS}
+        self._note("queue_settings.changed", request, obj, **said)
 
     def delete_model(self, request: HttpRequest, obj: QueueSettings) -> None:
         self._note("queue_settings.removed", request, obj)
@@ -62,6 +68,58 @@ class QueueSettingsAdmin(admin.ModelAdmin[QueueSettings]):
     def _note(self, action: str, request: HttpRequest, obj: QueueSettings, **data: Any) -> None:
         assert isinstance(request.user, User)
         audit.record(action, actor=request.user, on=obj, queue=obj.queue, **data)
+        queue_settings.forget()
+
+
+class LimitForm(forms.ModelForm[Limit]):
+    class Meta:
+        model = Limit
+        fields = ("key", "concurrency")
+
+    def clean_key(self) -> str:
+        key: str = self.cleaned_data["key"]
+        if not CONCURRENCY_KEY.fullmatch(key):
+            raise forms.ValidationError("Names parted by /, each of letters, digits and .:_- , as in openai/gpt-5.")
+        return key
+
+
+@admin.register(Limit)
+class LimitAdmin(admin.ModelAdmin[Limit]):
+    """How many jobs of a concurrency key are under way at once. A queue's own limit is in its settings."""
+
+    form = LimitForm
+    list_display = ("key", "concurrency", "under_way", "held_back")
+    ordering = ("key",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Limit]:
+        return super().get_queryset(request).exclude(key__startswith=limits.QUEUE)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Limit | None = None) -> Any:
+        return ("key",) if obj else ()
+
+    @admin.display(description="Under way")
+    def under_way(self, obj: Limit) -> int:
+        return permits.held({obj.key})[obj.key]
+
+    @admin.display(description="Held back")
+    def held_back(self, obj: Limit) -> int:
+        return Job.objects.filter(held_back_by=obj.key).count()
+
+    def save_model(self, request: HttpRequest, obj: Limit, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        self._note("limit.changed", request, obj)
+
+    def delete_model(self, request: HttpRequest, obj: Limit) -> None:
+        self._note("limit.removed", request, obj)
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
+        for obj in queryset:
+            self.delete_model(request, obj)
+
+    def _note(self, action: str, request: HttpRequest, obj: Limit) -> None:
+        assert isinstance(request.user, User)
+        audit.record(action, actor=request.user, on=obj, key=obj.key, concurrency=obj.concurrency)
         queue_settings.forget()
 
 

@@ -71,13 +71,13 @@ class Conflict(QueueError):
 
 
 class Refused(QueueError):
-    """A limit is reached; ``retry_after`` is in seconds."""
+    """A limit is reached, named in ``limit``; ``retry_after`` is in seconds."""
 
     status = 429
     default_code = "refused"
 
-    def __init__(self, detail: str, *, retry_after: float, code: str = "") -> None:
-        super().__init__(detail, code=code, retry_after=retry_after)
+    def __init__(self, detail: str, *, retry_after: float, code: str = "", limit: str = "") -> None:
+        super().__init__(detail, code=code, retry_after=retry_after, **({"limit": limit} if limit else {}))
         self.retry_after = retry_after
 
 

@@ -19,6 +19,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector, CollectorRegistry
 from prometheus_client.utils import floatToGoString
 
+from jobs import refusals
 from jobs.kept import Kept
 from jobs.measures import BOUNDS, QUEUE_TIME, RUN_TIME, TOTAL_TIME, added
 from jobs.models import Job, Leadership, Worker
@@ -116,6 +117,7 @@ class QueueCollector(Collector):
         yield _outcomes(found)
         yield _counter(found, "job_retries", "Attempts that failed and were followed by another.", "job.retried")
         yield _counter(found, "job_lease_losses", "Jobs taken back from workers that were gone.", "job.rescued")
+        yield _counter(found, "requests_refused", "Requests refused by a rate or a cap.", refusals.MEASURE)
         yield _decisions(found)
         for measure, meaning in TIMES.items():
             yield _histogram(found, measure, meaning)

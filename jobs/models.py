@@ -66,7 +66,11 @@ class JobQuerySet(models.QuerySet["Job"]):
 
     def in_order(self) -> JobQuerySet:
         """The order in which queued jobs are handed out."""
-        return self.order_by("priority", "id")
+        return self.order_by("priority", "rank", "id")
+
+    def ready(self, queue: str) -> JobQuerySet:
+        """What may run in this queue, but for room and order."""
+        return self.filter(queue=queue, status=Status.QUEUED, held_back_by="")
 
 
 class Job(models.Model):
@@ -79,6 +83,10 @@ class Job(models.Model):
     status = models.CharField(max_length=10, choices=Status.choices)
     outcome = models.CharField(max_length=10, choices=Outcome.choices, blank=True)
     priority = models.SmallIntegerField(default=0)
+    fair_key = models.CharField(max_length=200, blank=True, default="", db_default="")
+    rank = models.BigIntegerField(default=0, db_default=0)
+    concurrency_key = models.CharField(max_length=200, blank=True, default="", db_default="")
+    held_back_by = models.CharField(max_length=210, blank=True, default="", db_default="")
 
     run = models.PositiveIntegerField(default=1)
     token = models.PositiveIntegerField(default=0)
@@ -124,7 +132,39 @@ class Job(models.Model):
 
     class Meta:
         indexes = (
-            models.Index("queue", "ticketed", "priority", "id", name="job_ready", condition=models.Q(status="queued")),
+            models.Index(
+                "queue",
+                "ticketed",
+                "priority",
+                "rank",
+                "id",
+                name="job_ready",
+                condition=models.Q(status="queued", held_back_by=""),
+            ),
+            models.Index(
+                "queue", "fair_key", "rank", name="job_flow", condition=models.Q(status__in=("pending", "queued"))
+            ),
+            models.Index("queue", "rank", name="job_behind", condition=models.Q(status="pending")),
+            models.Index(
+                "held_back_by", "priority", "rank", "id", name="job_held_back", condition=~models.Q(held_back_by="")
+            ),
+            models.Index(
+                "concurrency_key",
+                name="job_permit",
+                condition=models.Q(started_at__isnull=False, status__in=sorted(OPEN)) & ~models.Q(concurrency_key=""),
+            ),
+            models.Index(
+                "owner",
+                "queue",
+                name="job_waiting_of",
+                condition=models.Q(owner__isnull=False, started_at__isnull=True, status__in=sorted(OPEN)),
+            ),
+            models.Index(
+                "scope",
+                "queue",
+                name="job_waiting_in",
+                condition=models.Q(scope__isnull=False, started_at__isnull=True, status__in=sorted(OPEN)),
+            ),
             models.Index("worker", name="job_running", condition=models.Q(status="running")),
             models.Index("scheduled_at", name="job_due", condition=models.Q(status="scheduled")),
             models.Index(
@@ -353,7 +393,10 @@ def request_uuid(value: Any) -> uuid.UUID | None:
         return None
 
 
+from jobs.models_limits import Bucket as Bucket  # noqa: E402
+from jobs.models_limits import Limit as Limit  # noqa: E402
 from jobs.models_metrics import Incident, QueueSettings, Rollup, Tally  # noqa: E402, F401
 from jobs.models_operating import QueueControl as QueueControl  # noqa: E402 - one room, one models module
 from jobs.models_schedules import Schedule, ScheduleTick  # noqa: E402, F401
 from jobs.models_waits import Wait as Wait  # noqa: E402
+from jobs.models_workflows import Confirmation, ConfirmationText, WorkflowStep  # noqa: E402, F401

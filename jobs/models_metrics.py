@@ -6,6 +6,8 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
 
+from jobs.models_limits import are_rates
+
 
 class Rollup(models.Model):
     """What was counted or measured in a queue during one minute; many rows may tell of the same minute.
@@ -77,6 +79,42 @@ class QueueSettings(models.Model):
     )
     keep_seconds = models.FloatField(
         null=True, blank=True, validators=[MinValueValidator(0.0)], help_text="How long ended jobs are kept."
+    )
+    concurrency = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)], help_text="Jobs that run at once, over all workers."
+    )
+    waiting = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)], help_text="Requests that may wait in all."
+    )
+    waiting_per_user = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)], help_text="Requests of one user that may wait."
+    )
+    waiting_per_scope = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)], help_text="Requests of one game that may wait."
+    )
+    rate = models.CharField(
+        max_length=100,
+        blank=True,
+        default="",
+        db_default="",
+        validators=[are_rates],
+        help_text="Requests in all: 600/minute.",
+    )
+    rate_per_user = models.CharField(
+        max_length=100,
+        blank=True,
+        default="",
+        db_default="",
+        validators=[are_rates],
+        help_text="As 30/minute, 1000/day.",
+    )
+    rate_per_scope = models.CharField(
+        max_length=100,
+        blank=True,
+        default="",
+        db_default="",
+        validators=[are_rates],
+        help_text="Of one game: 60/minute.",
     )
 
     class Meta:

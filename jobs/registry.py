@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel, TypeAdapter
 
+from jobs.workflows import Workflow, WorkflowPayload
+
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
@@ -26,7 +28,7 @@ class JobType:
     child writes in its root's scope (``llm.processing``); roots write ``request.processing`` instead.
     ``timeout_seconds`` and ``max_attempts`` of ``None`` take the settings' defaults; ``backoff`` lists the seconds
     before each further attempt (the last one repeats), ``None`` is exponential. ``isolate``: the handler runs in a
-    process of its own, which can be killed and limited.
+    process of its own, which can be killed and limited. ``concurrency_key``: see ``enqueue``.
     """
 
     name: str
@@ -40,10 +42,14 @@ class JobType:
     backoff: tuple[float, ...] | None = None
     isolate: bool = False
     started_event: str = ""
+    workflow: Workflow | None = None
+    concurrency_key: str = ""
     adapter: TypeAdapter[Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "adapter", TypeAdapter(self.result))
+        if self.workflow is not None and not issubclass(self.payload, WorkflowPayload):
+            raise ValueError(f"workflow {self.name!r}: its payload must be a WorkflowPayload")
         if self.name in _job_types:
             raise ValueError(f"job type {self.name!r} is declared twice")
         _job_types[self.name] = self

@@ -1,7 +1,4 @@
-"""Why a job does not run, said in one sentence, with a link to what it waits for.
-
-Limits on keys and rates are not there yet; they will add the reasons ``permit`` and ``rate``.
-"""
+"""Why a job does not run, said in one sentence, with a link to what it waits for."""
 
 from __future__ import annotations
 
@@ -12,6 +9,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.urls import reverse
 
+from jobs import limits
 from jobs.models import Job, JobEvent, QueueControl, Worker
 from jobs.models_operating import ControlKind
 from jobs.states import OPEN, Status
@@ -26,6 +24,8 @@ class Reason(StrEnum):
     CHILD = "child"
     DELAY = "delay"  # not before its time
     TIMER = "timer"  # a retry's backoff, or a snooze
+    RATE = "rate"  # whom it asked said to come back later
+    PERMIT = "permit"  # a limit on how many run at once
     PAUSED = "paused"
     NO_WORKER = "no_worker"
     QUEUE = "queue"  # nothing but its turn
@@ -50,7 +50,7 @@ def why_waiting(job: Job) -> Why | None:
         case Status.WAITING:
             return _for_decision(job) or _for_child(job)
         case Status.QUEUED:
-            return _paused(job) or _no_worker(job) or _its_turn(job)
+            return _paused(job) or _no_worker(job) or _no_permit(job) or _its_turn(job)
     return None
 
 
@@ -65,9 +65,18 @@ def _queue_page(job: Job) -> str:
 def _not_yet(job: Job) -> Why:
     if job.started_at is None:
         return Why(Reason.DELAY, f"delayed until {job.scheduled_at:%Y-%m-%d %H:%M:%S %Z}", _page(job))
+    if (told := _asked_to_wait(job)) is not None:
+        return Why(Reason.RATE, f"asked to come back at {job.scheduled_at:%Y-%m-%d %H:%M:%S %Z}: {told}", _page(job))
     return Why(
         Reason.TIMER, f"runs on at {job.scheduled_at:%Y-%m-%d %H:%M:%S %Z}, as attempt {job.attempt}", _page(job)
     )
+
+
+def _asked_to_wait(job: Job) -> str | None:
+    """What whoever the last attempt asked said, if it was to come back later."""
+    events = JobEvent.objects.filter(job=job, event__in=("job.retried", "job.snoozed")).order_by("-id")
+    data = events.values_list("data", flat=True).first() or {}
+    return str(data.get("detail", "")) if data.get("asked") else None
 
 
 def _behind_lane(job: Job) -> Why | None:
@@ -118,7 +127,19 @@ def _no_worker(job: Job) -> Why | None:
     return Why(Reason.NO_WORKER, f"no worker listens to {job.queue}", reverse("admin:jobs_worker_changelist"))
 
 
+def _no_permit(job: Job) -> Why | None:
+    name = job.held_back_by
+    if not name:
+        return None
+    text = f"{name} allows {limits.most(name)} at once"
+    if name.startswith(limits.QUEUE):
+        url = f"{reverse('admin:jobs_job_changelist')}?queue={job.queue}&status__exact=running"
+        return Why(Reason.PERMIT, text, url)
+    return Why(Reason.PERMIT, text, f"{reverse('admin:jobs_job_changelist')}?q={name}")
+
+
 def _its_turn(job: Job) -> Why:
-    earlier = Q(priority__lt=job.priority) | Q(priority=job.priority, pk__lt=job.pk)
-    ahead = Job.objects.filter(earlier, queue=job.queue, status=Status.QUEUED).count()
+    earlier = Q(rank__lt=job.rank) | Q(rank=job.rank, pk__lt=job.pk)
+    before = Q(priority__lt=job.priority) | Q(earlier, priority=job.priority)
+    ahead = Job.objects.filter(before, queue=job.queue, status=Status.QUEUED).count()
     return Why(Reason.QUEUE, f"{ahead} are ahead of it in {job.queue}", _queue_page(job))

@@ -10,14 +10,45 @@ from contextlib import suppress
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from jobs.rates import parse_rates
+from queueproject.queues import QUEUES
 
 DEMO_SECRET = "demo-secret-for-development-only-never-for-the-public"
 Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0, le=1_000_000_000)]
 Names = Annotated[tuple[str, ...], NoDecode]
+
+
+def _rates(text: str) -> str:
+    parse_rates(text)
+    return text
+
+
+Rates = Annotated[str, AfterValidator(_rates)]
+"""As in ``30/minute, 1000/day``."""
+
+
+class QueueDefaults(BaseModel):
+    """What the environment may say about one queue; see ``jobs.models_metrics.QueueSettings``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    timeout_seconds: Seconds | None = None
+    max_attempts: Count | None = None
+    backoff_seconds: Seconds | None = None
+    backoff_cap_seconds: Seconds | None = None
+    keep_seconds: Seconds | None = None
+    concurrency: Count | None = None
+    waiting: Count | None = None
+    waiting_per_user: Count | None = None
+    waiting_per_scope: Count | None = None
+    rate: Rates = ""
+    rate_per_user: Rates = ""
+    rate_per_scope: Rates = ""
 
 
 class Config(BaseSettings):
@@ -100,6 +131,17 @@ class Config(BaseSettings):
     keep_dead_seconds: Seconds = Field(7_776_000, description="How long dead and expired jobs are kept.")
     keep_cancelled_seconds: Seconds = Field(2_592_000, description="How long jobs that were called off are kept.")
     cleanup_seconds: Seconds = Field(60, description="How often the scheduler deletes what was kept long enough.")
+    queue_settings: dict[str, QueueDefaults] = Field(
+        {},
+        description='What differs in single queues, as JSON: {"llm": {"concurrency": 8, "rate": "90/minute"}}. '
+        "The admin's queue settings go before it.",
+    )
+    concurrency_limits: dict[str, Count] = Field(
+        {}, description='Most jobs under way of a concurrency key, as JSON: {"openai": 8, "openai/gpt-5": 2}.'
+    )
+    refused_retry_seconds: Seconds = Field(
+        5, description="Told to whom has too many requests waiting: ask again after this."
+    )
     queue_settings_seconds: Seconds = Field(
         3, description="A change of a queue's settings in the admin holds in every process after this."
     )
@@ -148,6 +190,16 @@ class Config(BaseSettings):
     decision_versions: Count = Field(
         10, description="Most versions of one decision, with those made because the state changed."
     )
+    confirm_keywords: Names = Field(
+        ("done", "complete", "fertig"),
+        min_length=1,
+        description="Words that confirm a workflow's step, in any case, separated by commas.",
+    )
+    confirm_attempts: Count = Field(3, description="After so many other texts a confirmation's fallback is taken.")
+    confirm_seconds: Seconds = Field(300, description="Time to confirm a step before its fallback is taken.")
+    step_progress_seconds: Seconds = Field(
+        1, description="A step of a workflow tells how far it is at most this often."
+    )
     claim_seconds: Seconds = Field(120, description="How long a claim on a decision keeps others out.")
 
     chunk_seconds: Seconds = Field(
@@ -177,7 +229,16 @@ class Config(BaseSettings):
     llm_model: str = Field("gpt-4o-mini", description="The model's name at that API.")
     llm_api_key: str = Field("", repr=False, description="The key for that API.")
     llm_timeout_seconds: Seconds = Field(60, description="Longest time for one answer of the model.")
+    llm_idle_seconds: Seconds = Field(30, description="Longest silence within an answer of the model.")
     llm_characters: Count = Field(20000, description="Longest answer that is read from the model.")
+    llm_prompt_tokens: Count = Field(
+        16000, description="Most tokens of a prompt, by an estimate: the oldest turns are left out of it."
+    )
+    llm_tools: bool = Field(
+        False,
+        description="Let the model propose changes by a tool call. Without, and where a server has no tools, "
+        "they come as a block of JSON in its answer.",
+    )
     scripted_seconds: float = Field(2, ge=0, le=3600, description="Time the scripted storyteller takes for one answer.")
     scripted_seed: int = Field(1, description="The same seed tells the same story.")
     scripted_faults: str = Field(
@@ -185,10 +246,17 @@ class Config(BaseSettings):
         description="The scripted storyteller's faults, as fault:rate or fault@keyword, separated by commas.",
     )
 
-    @field_validator("allowed_hosts", "trusted_origins", "alert_emails", mode="before")
+    @field_validator("allowed_hosts", "trusted_origins", "alert_emails", "confirm_keywords", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("queue_settings")
+    @classmethod
+    def _are_queues(cls, value: dict[str, QueueDefaults]) -> dict[str, QueueDefaults]:
+        if unknown := set(value) - set(QUEUES):
+            raise _refused(f"no such queue: {', '.join(sorted(unknown))}; there are {', '.join(QUEUES)}")
+        return value
 
     @field_validator("llm_base_url")
     @classmethod

@@ -39,16 +39,16 @@ def push(job: Job, *, front: bool = False) -> Push:
 
 def may_push(queue: str) -> bool:
     """Whether a job that becomes runnable now would be next in order on a list that has room."""
-    return not transport().full(queue) and not _unticketed(queue).exists()
+    return not full(queue) and not _unticketed(queue).exists()
 
 
-def room(queue: str) -> int:
-    """How many new jobs may be ticketed at once without passing older ones or overfilling the list."""
-    return settings.CONFIG.ticket_window if may_push(queue) else 0
+def full(queue: str) -> bool:
+    """Whether the queue's list was at its window a moment ago."""
+    return transport().full(queue)
 
 
 def _unticketed(queue: str) -> JobQuerySet:
-    return Job.objects.filter(queue=queue, ticketed=False, status=Status.QUEUED)
+    return Job.objects.ready(queue).filter(ticketed=False)
 
 
 def refill(queue: str) -> int:
@@ -73,7 +73,7 @@ def refill(queue: str) -> int:
 
 def clear_marks(queue: str) -> int:
     """Forget which jobs have tickets, because the list holds fewer: they were lost. Doubled tickets are harmless."""
-    return Job.objects.filter(queue=queue, ticketed=True, status=Status.QUEUED).update(ticketed=False)
+    return _ticketed(queue).update(ticketed=False)
 
 
 def rebuild(queue: str) -> None:
@@ -85,7 +85,23 @@ def rebuild(queue: str) -> None:
 
 def marked(queue: str) -> int:
     """How many queued jobs are thought to have a ticket on the list."""
-    return Job.objects.filter(queue=queue, ticketed=True, status=Status.QUEUED).count()
+    return _ticketed(queue).count()
+
+
+def _ticketed(queue: str) -> JobQuerySet:
+    return Job.objects.ready(queue).filter(ticketed=True)
+
+
+def disordered(queue: str) -> bool:
+    """Whether a job without a ticket comes before the last of those that have one."""
+    last = _ticketed(queue).order_by("-priority", "-rank", "-id").first()
+    waits = _unticketed(queue).in_order().first()
+    return last is not None and waits is not None and order(waits) < order(last)
+
+
+def order(job: Job) -> tuple[int, int]:
+    """What jobs of a queue are handed out by, before their age."""
+    return job.priority, job.rank
 
 
 def queues_with_work() -> Iterable[str]:

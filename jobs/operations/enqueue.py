@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,14 +17,18 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from pydantic import BaseModel, ValidationError
 
-from jobs import queue_settings
-from jobs.errors import Conflict, Invalid
+from jobs import limits, queue_settings, refusals
+from jobs.errors import Conflict, HandlerMisuse, Invalid
 from jobs.events.ledger import Ledger, ledger
 from jobs.failpoints import failpoint
 from jobs.models import Dependency, IdempotencyKey, IfDead, Job, Scope
-from jobs.operations import dispatch, transitions
+from jobs.operations import admission, dispatch, transitions
+from jobs.operations.fairness import standing
 from jobs.registry import JobType
 from jobs.states import BIRTHS, Status
+
+KEY_CHARACTERS = 200
+CONCURRENCY_KEY = re.compile(r"(?!queue:)[\w.:-]+(/[\w.:-]+)*", re.ASCII)
 
 BULK_ROWS = 500
 """Rows in one INSERT: SQLite and PostgreSQL both limit the parameters of a statement."""
@@ -39,6 +44,9 @@ class Owner(Protocol):
 class OptionFields(TypedDict, total=False):
     """``Options`` as keywords."""
 
+    queue: str
+    concurrency_key: str
+    fair_key: str
     owner: Owner | None
     scope: str
     ordering_key: str
@@ -58,6 +66,9 @@ class OptionFields(TypedDict, total=False):
 class Options:
     """What a caller may say about a job beyond its payload; see ``enqueue``."""
 
+    queue: str = ""
+    concurrency_key: str = ""
+    fair_key: str = ""
     owner: Owner | None = None
     scope: str = ""
     ordering_key: str = ""
@@ -88,6 +99,9 @@ def enqueue(
     - ``idempotency_key``: the same owner, job type and scope give the same job for ``idempotency_seconds``; another
       payload under the key is a ``Conflict`` with code ``idempotency_mismatch``.
     - ``unique``: while a job of this type with this value is open, it is returned instead of a new one.
+    - ``queue``: instead of the type's. ``concurrency_key``: a path (``"openai/gpt-5"``), on each part of which there
+      may be a limit to how many jobs are under way; else what the type says. ``fair_key``: whose turn it is when many
+      wait; else the scope, else the owner.
     - ``priority``: lower runs first. ``delay`` or ``scheduled_at``: not before then. ``expires_in``: how long it may
       wait for its first start. ``timeout``: how long one claim may run.
     - ``max_attempts``, ``backoff`` (seconds before each further attempt, the last repeats): instead of the type's.
@@ -95,11 +109,13 @@ def enqueue(
     - ``keep_for``: how long it is kept once it has ended, instead of the setting.
 
     Joins the caller's ledger (which must name the lane) or opens one. Raises ``Invalid`` for a payload that the job
-    type refuses, with the path and reason of each mistake, and for options that contradict each other.
+    type refuses, with the path and reason of each mistake, and for options that contradict each other; ``Refused`` when
+    the owner, the scope or the queue has too much waiting or asks too fast.
     """
     chosen = Options(**options)
     new = _new(job_type, validated(job_type, payload), chosen, unique=unique)
-    with ledger(lanes=[chosen.ordering_key] if chosen.ordering_key else ()) as book:
+    lanes = [chosen.ordering_key] if chosen.ordering_key else ()
+    with refusals.counted(new.queue, 1), ledger(lanes=lanes) as book:
         if idempotency_key and chosen.owner is not None:
             return _once(book, new, chosen, chosen.owner, idempotency_key)
         if unique:
@@ -118,7 +134,8 @@ def enqueue_many(
         raise Invalid(f"at most {settings.CONFIG.bulk_jobs} jobs at once", code="too_many")
     chosen = Options(**options)
     jobs = [_new(job_type, body, chosen) for body in _all_validated(job_type, payloads)]
-    with ledger(lanes=[chosen.ordering_key] if chosen.ordering_key else ()) as book:
+    lanes = [chosen.ordering_key] if chosen.ordering_key else ()
+    with refusals.counted(chosen.queue or job_type.queue, len(jobs)), ledger(lanes=lanes) as book:
         _insert_all(book, jobs, chosen)
     return jobs
 
@@ -138,14 +155,17 @@ def _new(job_type: JobType, body: dict[str, Any], options: Options, *, unique: s
     delays = options.backoff if options.backoff is not None else job_type.backoff
     if delays is not None and not all(seconds >= 0 for seconds in delays):
         raise Invalid("backoff is a list of seconds, none below 0")
+    queue = _queue(job_type, options)
     now = timezone.now()
     return Job(
         type=job_type.name,
         version=job_type.version,
-        queue=job_type.queue,
+        queue=queue,
+        concurrency_key=_concurrency_key(options.concurrency_key or job_type.concurrency_key),
+        fair_key=options.fair_key or options.scope or (f"user:{options.owner.pk}" if options.owner else ""),
         priority=options.priority,
         max_attempts=options.max_attempts
-        or queue_settings.of(job_type.queue).max_attempts
+        or queue_settings.of(queue).max_attempts
         or job_type.max_attempts
         or settings.CONFIG.max_attempts,
         backoff=list(delays) if delays is not None else None,
@@ -157,6 +177,22 @@ def _new(job_type: JobType, body: dict[str, Any], options: Options, *, unique: s
         scheduled_at=now + options.delay if options.delay else options.scheduled_at,
         expires_at=now + options.expires_in if options.expires_in else None,
     )
+
+
+def _queue(job_type: JobType, options: Options) -> str:
+    queue = options.queue or job_type.queue
+    if options.queue and options.queue not in settings.RQ_QUEUES:
+        raise Invalid(
+            f"there is no queue {queue!r}", fields={"queue": f"one of {', '.join(sorted(settings.RQ_QUEUES))}"}
+        )
+    return queue
+
+
+def _concurrency_key(key: str) -> str:
+    if len(key) > KEY_CHARACTERS or (key and not CONCURRENCY_KEY.fullmatch(key)):
+        reason = "names parted by /, each of letters, digits and .:_- , as in openai/gpt-5"
+        raise Invalid(f"{key!r} is no concurrency key", fields={"concurrency_key": reason})
+    return key
 
 
 def validated(job_type: JobType, payload: BaseModel | dict[str, Any]) -> dict[str, Any]:
@@ -177,14 +213,26 @@ def validated(job_type: JobType, payload: BaseModel | dict[str, Any]) -> dict[st
 
 def insert_child(book: Ledger, parent: Job, job_type: JobType, payload: dict[str, Any], *, step: str) -> Job:
     """A child job, in the transaction that makes its locked parent wait; it inherits owner, scope and priority."""
-    child = _new(job_type, payload, Options(priority=parent.priority))
+    child = _new(job_type, payload, Options(priority=parent.priority, fair_key=parent.fair_key))
+    _refuse_ancestors_key(child, parent)
     child.owner_id, child.scope_id = parent.owner_id, parent.scope_id
     child.parent, child.root_id, child.step = parent, parent.root_id_or_self, step
     return _born(book, child, Status.QUEUED)
 
 
+def _refuse_ancestors_key(child: Job, parent: Job) -> None:
+    """A child that needs a permit which its own ancestor holds would wait for ever."""
+    if not child.concurrency_key:
+        return
+    family = Job.objects.filter(Q(pk=parent.pk) | Q(pk=parent.root_id) | Q(root=parent.root_id_or_self))
+    held = {path for key in family.values_list("concurrency_key", flat=True) for path in limits.prefixes(key)}
+    if shared := held & set(limits.prefixes(child.concurrency_key)):
+        raise HandlerMisuse(f"{child.type} needs the concurrency key {min(shared)!r}, which the request itself holds")
+
+
 def _insert(book: Ledger, job: Job, options: Options) -> Job:
     _place(book, job, options)
+    admission.admit([job], scope=options.scope)
     unfinished = _unfinished(job, options)
     ahead = transitions.take_place(book, job) if job.lane_id is not None and job.scheduled_at is None else 0
     status = Status.SCHEDULED if job.scheduled_at else Status.PENDING if ahead or unfinished else Status.QUEUED
@@ -220,11 +268,15 @@ def _unfinished(job: Job, options: Options) -> list[Job]:
 
 def _born(book: Ledger, job: Job, status: Status) -> Job:
     job.status = status
-    job.ticketed = status == Status.QUEUED and dispatch.may_push(job.queue)
+    stands = standing(job.queue, job.fair_key)
+    job.rank = stands.rank
+    leads = stands.leads(job.priority)
+    may_push = not stands.behind and not dispatch.full(job.queue)
+    job.ticketed = status == Status.QUEUED and (leads or may_push)
     job.save(force_insert=True)
     book.note(job, BIRTHS[status])
     if job.ticketed:
-        book.pushes.append(dispatch.push(job))
+        book.pushes.append(dispatch.push(job, front=leads))
     return job
 
 
@@ -239,11 +291,15 @@ def _insert_all(book: Ledger, jobs: list[Job], options: Options) -> None:
     ahead = 0
     if first.lane_id is not None and first.scheduled_at is None:
         ahead = transitions.take_places(book, jobs)
-    room = dispatch.room(first.queue)
+    admission.admit(jobs, scope=options.scope)
+    stands = standing(first.queue, first.fair_key)
+    leads = stands.leads(first.priority)
+    room = 0 if stands.behind or dispatch.full(first.queue) else settings.CONFIG.ticket_window
     for index, job in enumerate(jobs):
+        job.rank = stands.rank + index
         behind = bool(unfinished) or (first.lane_id is not None and ahead + index > 0)
         job.status = Status.SCHEDULED if job.scheduled_at else Status.PENDING if behind else Status.QUEUED
-        job.ticketed = job.status == Status.QUEUED and index < room
+        job.ticketed = job.status == Status.QUEUED and index < max(room, leads)
     Job.objects.bulk_create(jobs, batch_size=BULK_ROWS)
     Dependency.objects.bulk_create(
         Dependency(job=job, on=on, if_dead=options.if_dead) for job in jobs for on in unfinished
@@ -251,7 +307,7 @@ def _insert_all(book: Ledger, jobs: list[Job], options: Options) -> None:
     for index, job in enumerate(jobs):
         book.note(job, BIRTHS[Status(job.status)])
         book.tell(job, "request.queued", {"kind": job.type, "position": ahead + index if job.lane_id else 0})
-    book.pushes += [dispatch.push(job) for job in jobs if job.ticketed]
+    book.pushes += [dispatch.push(job, front=leads and job is first) for job in jobs if job.ticketed]
 
 
 def _once(book: Ledger, job: Job, options: Options, owner: Owner, key: str) -> Job:

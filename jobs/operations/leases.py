@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from itertools import product
 from typing import Any
 
 from django.conf import settings
@@ -19,6 +20,7 @@ from jobs import registry
 from jobs.events.ledger import Ledger, ledger
 from jobs.failpoints import failpoint
 from jobs.models import Job, Worker
+from jobs.operations import permits
 from jobs.operations.transitions import Move, apply, lock
 from jobs.pauses import pauses
 from jobs.states import Status
@@ -72,7 +74,7 @@ def claim(tickets: Sequence[Ticket], *, worker_id: int) -> list[Job]:
             for job_id, ticket in wanted.items()
             if job_id in found and _fits(found[job_id], ticket.token) and found[job_id].queue not in paused
         ]
-        return _start(book, jobs, worker_id)
+        return _start(book, permits.admit(jobs), worker_id)
 
 
 def _fits(job: Job, token: int) -> bool:
@@ -83,11 +85,11 @@ def claim_next(queues: Sequence[str], *, limit: int, worker_id: int) -> list[Job
     """Take up to ``limit`` jobs straight from the database, queue by queue, in its order: Redis is not needed."""
     with ledger() as book:
         jobs: list[Job] = []
-        for queue in queues:
+        for queue, ticketed in product(queues, (True, False)):
             if len(jobs) < limit and queue not in pauses.queues():
-                ready = Job.objects.filter(queue=queue, status=Status.QUEUED).in_order()
+                ready = Job.objects.ready(queue).filter(ticketed=ticketed).in_order()
                 jobs += ready.select_for_update(skip_locked=True)[: limit - len(jobs)]
-        return _start(book, jobs, worker_id)
+        return _start(book, permits.admit(jobs), worker_id)
 
 
 def _start(book: Ledger, jobs: list[Job], worker_id: int) -> list[Job]:

@@ -22,6 +22,7 @@ from jobs.events.ledger import ledger
 from jobs.failpoints import failpoint
 from jobs.fingerprints import fingerprint
 from jobs.models import Job
+from jobs.operations import step_events
 from jobs.operations.leases import held
 from jobs.operations.transitions import Move, apply, cancelled, lock
 from jobs.states import Outcome, Status
@@ -95,10 +96,16 @@ def _settle(batch: Sequence[Ended]) -> set[int]:
     with ledger(lanes=lanes) as book:
         rows = lock([*by_id, *(ended.parent_id for ended in batch if ended.parent_id is not None)])
         mine = [rows[job_id] for job_id, ended in by_id.items() if job_id in rows and held(rows[job_id], ended.token)]
+        step_events.fail(book, [(job, by_id[job.pk].error.get("detail", "")) for job in mine if _tried(by_id[job.pk])])
         apply(book, [_move(job, by_id[job.pk]) for job in mine], parents=rows)
         failpoint("in_settle")
     failpoint("after_settle")
     return {job.pk for job in mine}
+
+
+def _tried(ended: Ended) -> bool:
+    """Whether the attempt came to an end of its own, and so what it was at."""
+    return ended.how in (How.DONE, How.REJECTED, How.FAILED, How.HOPELESS)
 
 
 def _move(job: Job, ended: Ended) -> Move:
@@ -144,6 +151,8 @@ def _later(job: Job, ended: Ended, event: str, counted: dict[str, int]) -> Move:
         seconds = backoff.delay_seconds(job.attempt, job.backoff, first=of.backoff_seconds, cap=of.backoff_cap_seconds)
     due = timezone.now() + timedelta(seconds=seconds)
     told = _told(job, ended) | {"after_seconds": round(seconds, 3)}
+    if ended.how is How.FAILED and ended.after_seconds is not None:
+        told["asked"] = True
     return Move(job, Status.SCHEDULED, event, told, {"error": ended.error, "scheduled_at": due, **counted})
 
 

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from django.db import transaction
 from django.db.models.functions import Now
 
 from jobs import registry
 from jobs.events.ledger import Ledger, LedgerError
 from jobs.models import Dependency, IfDead, Job, JobStep, StepKind
 from jobs.models_waits import Wait, WaitState
-from jobs.operations import dispatch
+from jobs.operations import dispatch, permits
+from jobs.operations.step_events import complete_recorded
 from jobs.states import FINAL, OPEN, TRANSITIONS, RequestStatus, Status
 
 CANCELLED = {"code": "cancelled", "detail": "the request was called off"}
@@ -59,14 +62,19 @@ def apply(book: Ledger, moves: Sequence[Move], *, parents: dict[int, Job] | None
         move.changes = {"status": move.to, "ticketed": move.job.pk in ticketed, **move.changes}
         if move.to != Status.RUNNING:
             move.changes.setdefault("worker_id", None)
+        if move.job.held_back_by:
+            move.changes["held_back_by"] = ""
         if move.to == Status.QUEUED:
             move.changes["queued_at"] = Now()
         if move.to in FINAL:
             move.changes |= {"finished_at": Now(), "awaiting_approval": False}
         book.note(move.job, move.event, move.data)
+    left = [move.job for move in moves if was[move.job.pk] == Status.RUNNING]
     ended = [move for move in moves if move.to in FINAL]
     deciding = [move.job for move in ended if move.job.awaiting_approval or was[move.job.pk] == Status.WAITING]
     _write(moves)
+    if freed := permits.given_up(left, [move.job for move in ended]):
+        transaction.on_commit(partial(permits.let_in, freed), robust=True)
     for job in deciding if registry.has_decisions() else ():
         registry.decisions().withdraw(job)
     _withdraw_waits([move.job for move in ended if was[move.job.pk] == Status.WAITING])
@@ -183,6 +191,7 @@ def record_steps(steps: Sequence[JobStep]) -> None:
         unique_fields=["job", "run", "name"],
         update_fields=["kind", "attempt", "result", "error"],
     )
+    complete_recorded(steps)
 
 
 def _release_lanes(book: Ledger, ended: Sequence[Job]) -> None:

@@ -1,10 +1,10 @@
-"""Tickets that were lost, or never sent because the list was full or Redis away, are sent."""
+"""Tickets that were lost, or never sent because the list was full or Redis away, are sent; those out of order, anew."""
 
 from __future__ import annotations
 
 from django.conf import settings
 
-from jobs.operations import dispatch
+from jobs.operations import dispatch, permits
 from jobs.transport import transport
 
 
@@ -26,6 +26,10 @@ class Sweep:
             if queue in self._short & short:
                 dispatch.clear_marks(queue)
                 short.discard(queue)
-            dispatch.refill(queue)
+            if dispatch.disordered(queue):
+                dispatch.rebuild(queue)
+            else:
+                dispatch.refill(queue)
         self._short = short
+        permits.let_in_all()
         return settings.CONFIG.tick_seconds
