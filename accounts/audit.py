@@ -15,6 +15,12 @@ def register_action(name: str) -> None:
     _actions.add(name)
 
 
+def is_recorded(action: str, *, on: Model) -> bool:
+    """Whether the log has this action on this thing."""
+    target = str(getattr(on, "public_id", on.pk))
+    return AuditEntry.objects.filter(target_type=on._meta.label_lower, target_id=target, action=action).exists()
+
+
 def record(action: str, *, actor: User | None, on: Model, **data: Any) -> AuditEntry:
     """Append an entry in the caller's transaction. No ``actor`` means the system. ``LookupError`` for an
     action that nobody registered."""

@@ -8,9 +8,11 @@ class JobsConfig(AppConfig):
     def ready(self) -> None:
         """Answer for the rights of those who operate it."""
         from accounts import permissions
-        from jobs import checks, jobtypes  # noqa: F401
+        from jobs import checks, jobtypes, registry  # noqa: F401
         from jobs.models import Job, QueueControl
+        from jobs.owners import KIND, OwnerScope
         from jobs.rules import operator_rule
 
         permissions.register(Job, operator_rule)
         permissions.register(QueueControl, operator_rule)
+        registry.register_scope(KIND, OwnerScope())

@@ -19,6 +19,7 @@ from django.utils.timezone import is_naive
 from pydantic import BaseModel, TypeAdapter
 
 from jobs import queue_settings
+from jobs.declared import DeclaredSteps
 from jobs.ephemeral import Chunks
 from jobs.errors import ChildFailed, HandlerMisuse, StepMismatch, TimedOut
 from jobs.events.ledger import Ledger, ledger
@@ -85,6 +86,7 @@ class JobContext:
         self._used: set[str] = set()
         self._book: Ledger | None = None
         self.suspended = False
+        self.declared = DeclaredSteps(self)
         self.chunks = Chunks(request_id=self.request_id, kind=(job.root or job).type, attempt=job.token)
 
     # -- verbs ---------------------------------------------------------------------------------------------------
@@ -199,6 +201,13 @@ class JobContext:
             raise TimedOut(**done.error)
         return done.result
 
+    def confirm(self, name: str, draft: BaseModel, *, version: int = 1) -> Ruling:
+        """Have the declared step ``name`` of a workflow confirmed, which is all that it does: see docs/workflows.md.
+
+        As after ``decide``, a ruling with ``regenerate`` asks for another draft, which comes as the next version.
+        """
+        return self.declared.confirm(name, draft, version)
+
     # -- telling -------------------------------------------------------------------------------------------------
 
     def emit(self, event: str, data: dict[str, Any] | None, *, private: dict[str, Any] | None = None) -> None:
@@ -253,6 +262,8 @@ class JobContext:
         done = self._done.get(name)
         if done is not None and done.kind != kind:
             raise StepMismatch(f"step {name!r} was recorded as {done.kind} and is now {kind.value}")
+        if done is None or done.error is not None:
+            self.declared.begin(name)
         return done
 
     def _read_back(self, done: JobStep, adapter: TypeAdapter[Any]) -> Any:

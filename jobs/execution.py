@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from structlog.contextvars import bind_contextvars, bound_contextvars
 
 from jobs.context import JobContext, Suspended
+from jobs.declared import Declined
 from jobs.errors import HandlerError, HandlerMisuse, PermanentError, QueueError, RetryLater, Snooze
 from jobs.models import Job
 from jobs.operations.leases import CancelRequested, LeaseLost
@@ -57,6 +58,8 @@ def _execute(job: Job, context_of: Callable[[Job], JobContext]) -> Ended | None:
             result = resolve(job_type.handler)(context, job_type.payload.model_validate(job.payload))
     except (Suspended, LeaseLost):
         return None
+    except Declined as no:
+        return Ended(**_of(job), how=How.REJECTED, **_declined(no.reason))
     except CancelRequested:
         return Ended(**_of(job), how=How.CANCELLED)
     except BaseException as error:  # a handler that calls sys.exit() fails its attempt, not its worker
@@ -113,6 +116,12 @@ def _told(error: BaseException) -> tuple[str, str]:
         case TimeoutError():
             return "timeout", "the job took too long"
     return "internal_error", f"an unexpected {type(error).__name__}; staff see it in the job's timeline"
+
+
+def _declined(reason: str) -> dict[str, Any]:
+    """As if the handler had returned ``Rejected``; the step is told to have failed for this reason."""
+    result = Rejected(reason=reason).model_dump(mode="json")
+    return {"result": result, "error": {"code": "declined", "detail": reason}}
 
 
 def _of(job: Job) -> dict[str, Any]:

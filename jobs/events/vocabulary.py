@@ -13,6 +13,11 @@ NUMBERED: dict[str, str] = {
     "approval.expired": "Nobody decided in time: `decision` is the default that was taken instead.",
     "approval.withdrawn": "The request ended before anyone decided.",
     "game.state_updated": "The game moved on: `turn`, and `changes` of the state.",
+    "workflow.step.started": "A declared step begins: `step`, `title`, `index`, `total`, `percentage` of the whole, "
+    "`message`.",
+    "workflow.step.progress": "How far it is, or what it waits for; the same fields. Deciders see who confirmed it.",
+    "workflow.step.completed": "It is done; the same fields.",
+    "workflow.step.failed": "An attempt ended in it, and `message` says why; the same fields.",
     "request.completed": "It is done: `result`.",
     "request.rejected": "A person, or the default, said no: `result` holds the reason.",
     "request.failed": "It could not be done: `error` with `code` and `detail`.",

@@ -1,0 +1,50 @@
+"""A declared step of a workflow begins, and tells how far it is."""
+
+from __future__ import annotations
+
+from jobs.errors import PermanentError
+from jobs.events.ledger import ledger
+from jobs.failpoints import failpoint
+from jobs.models import Job
+from jobs.models_workflows import StepState, WorkflowStep
+from jobs.operations.leases import held, lock_held
+from jobs.operations.step_events import declared, tell
+from jobs.operations.transitions import lock
+from jobs.owners import may_run
+
+
+def begin(job_id: int, token: int, *, name: str) -> None:
+    """The step is about to run, with its owner's rights: ``PermanentError`` ``forbidden`` if they no longer do."""
+    with ledger() as book:
+        job = lock_held(job_id, token)
+        _require_right(job)
+        step, first = WorkflowStep.objects.get_or_create(job=job, run=job.run, name=name)
+        if first:
+            tell(book, job, "started", name)
+        elif step.state == StepState.FAILED:
+            WorkflowStep.objects.filter(pk=step.pk).update(state=StepState.RUNNING, message="", ended_at=None)
+        failpoint(f"in_begin:{name}")
+    failpoint(f"after_begin:{name}")
+
+
+def _require_right(job: Job) -> None:
+    workflow = declared(job)
+    if workflow is None or job.scope is None:
+        return
+    if job.owner is None:
+        raise PermanentError("forbidden", "the owner, with whose rights it runs, is gone")
+    if not may_run(job.owner, workflow, job.scope.key):
+        raise PermanentError("forbidden", f"{job.owner.get_username()} may no longer do this here")
+
+
+def progress(job_id: int, token: int, *, name: str, percent: float, message: str) -> bool:
+    """How far the step is; ``False`` if the claim is over or the step has ended."""
+    with ledger() as book:
+        job = lock([job_id]).get(job_id)
+        if job is None or not held(job, token):
+            return False
+        running = WorkflowStep.objects.filter(job=job, run=job.run, name=name, state=StepState.RUNNING)
+        if not running.update(percent=percent, message=message):
+            return False
+        tell(book, job, "progress", name, percent=percent, message=message)
+        return True
