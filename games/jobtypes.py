@@ -47,6 +47,7 @@ PLAYER_ACTION = JobType(
     payload=PlayerAction,
     result=Applied | Rejected,
     handler="games.handlers.player_action:run",
+    internal=True,
 )
 DM_ACTION = JobType(
     name="dm_action",
@@ -54,6 +55,7 @@ DM_ACTION = JobType(
     payload=DmAction,
     result=Applied,
     handler="games.handlers.dm_action:run",
+    internal=True,
 )
 CHAT = JobType(
     name="chat",
@@ -61,4 +63,5 @@ CHAT = JobType(
     payload=Chat,
     result=Applied | Rejected,
     handler="games.handlers.chat:run",
+    internal=True,
 )

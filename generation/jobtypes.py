@@ -11,4 +11,5 @@ LLM_REASON = JobType(
     result=Draft,
     handler="generation.handlers.llm_reason:run",
     started_event="llm.processing",
+    internal=True,
 )

@@ -12,7 +12,11 @@ from django.utils.safestring import SafeString
 
 from jobs.admin_actions import JobActions
 from jobs.models import Job, JobEvent, JobLog, JobStep, QueueControl, Worker
+from jobs.rules import may_inspect
 from jobs.why import why_waiting
+
+HELD = ("payload", "result", "error", "progress")
+"""What a job holds, for those with the right to inspect jobs."""
 
 
 class ReadOnly:
@@ -33,16 +37,26 @@ class _Timeline(ReadOnly, admin.TabularInline[Any, Job]):
     ordering = ("id",)
     show_change_link = False
 
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Part of the job: no right of its own is needed."""
+        return request.user.has_perm("jobs.view_job")
+
 
 class EventInline(_Timeline):
     model = JobEvent
-    fields = ("at", "seq", "event", "status", "token", "data", "private")
+    fields: Any = ("at", "seq", "event", "status", "token", "data", "private")
     verbose_name_plural = "timeline"
 
 
 class StepInline(_Timeline):
     model = JobStep
     fields = ("at", "name", "kind", "attempt", "result", "error")
+
+
+class BareEventInline(EventInline):
+    """The timeline for those who may not see what jobs hold."""
+
+    fields = ("at", "seq", "event", "status", "token")
 
 
 class LogInline(_Timeline):
@@ -57,24 +71,38 @@ class JobAdmin(ReadOnly, JobActions):
     list_display = ("public_id", "type", "queue", "badge", "owner", "scope", "place", "attempt", "created_at")
     list_filter = ("status", "outcome", "queue", "type", "created_at")
     list_select_related = ("owner", "scope")
-    search_fields = ("=public_id", "owner__username", "payload", "scope__key")
-    search_help_text = "request id, user name, words of the payload, or game:<id>"
+    search_fields = ("=public_id", "owner__username", "scope__key")
+    search_help_text = "request id, user name, game:<id>, or words of the payload for those who may see it"
     show_full_result_count = False
     ordering = ("-id",)
-    inlines = (EventInline, StepInline, LogInline)
-    readonly_fields = ("why",)
+    readonly_fields = ("why", "cause")
 
     @admin.display(description="waits")
     def why(self, job: Job) -> SafeString | str:
         found = why_waiting(job)
         return format_html('<a href="{}">{}</a>', found.url, found.text) if found else "-"
 
+    @admin.display(description="error")
+    def cause(self, job: Job) -> str:
+        return str((job.error or {}).get("code") or "-")
+
     def get_fields(self, request: HttpRequest, obj: Job | None = None) -> list[Any]:
-        return ["why", *(field for field in super().get_fields(request, obj) if field != "why")]
+        """Why it waits comes first; of the error all, or its code only."""
+        hidden = {"why", "cause"} if may_inspect(request.user) else {"why", *HELD}
+        return ["why", *(field for field in super().get_fields(request, obj) if field not in hidden)]
+
+    def get_inlines(self, request: HttpRequest, obj: Job | None) -> Any:
+        return (EventInline, StepInline, LogInline) if may_inspect(request.user) else (BareEventInline,)
+
+    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        """Who may not see payloads may not guess at them either."""
+        return (*self.search_fields, "payload") if may_inspect(request.user) else self.search_fields
 
     @admin.display(description="status", ordering="status")
     def badge(self, job: Job) -> SafeString:
-        return format_html('<span class="badge" data-status="{}">{}</span>', job.request_status, job.status)
+        return format_html(
+            '<span class="badge" data-status="{}">{}</span>', job.request_status, job.get_status_display()
+        )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
         return super().get_queryset(request).defer("payload", "result")

@@ -24,6 +24,7 @@ from jobs.models import Job
 from jobs.operations import bulk, operating
 from jobs.operations.bulk import Done
 from jobs.operations.operator import Operator
+from jobs.rules import may_inspect
 
 SHOWN = 20
 """How many of the selected jobs the page names that asks whether to go on."""
@@ -85,7 +86,7 @@ class JobActions(admin.ModelAdmin[Job]):
         if request.method == "POST":
             return self._revive_group(request)
         context = self._context(request, "Dead letters") | {
-            "causes": causes(),
+            "causes": causes(inspected=may_inspect(request.user)),
             "may_revive": self.has_revive_permission(request),
         }
         return TemplateResponse(request, "admin/jobs/job/dead_letters.html", context)
@@ -108,7 +109,7 @@ class JobActions(admin.ModelAdmin[Job]):
 
     def revive(self, request: HttpRequest, job_id: int) -> HttpResponse:
         """One failed request, with another payload if that was the fault."""
-        if not self.has_revive_permission(request):
+        if not (self.has_revive_permission(request) and may_inspect(request.user)):
             raise PermissionDenied
         job = get_object_or_404(Job, pk=job_id)
         form = ReviveForm.of(job, request.POST if request.method == "POST" else None)

@@ -42,7 +42,7 @@ class ScheduleForm(forms.ModelForm[Schedule]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if "job_type" in self.fields:  # Not on the page of someone who may only look.
-            self._offer("job_type", set(registry.job_types()))
+            self._offer("job_type", set(registry.askable()))
             self._offer("time_zone", set(zones()))
 
     def _offer(self, name: str, known: set[str]) -> None:
@@ -56,7 +56,8 @@ class ScheduleForm(forms.ModelForm[Schedule]):
         data = super().clean() or {}
         if not self.errors:
             try:
-                schedules.checked({name: data[name] for name in FIELDS})
+                standing = None if self.instance._state.adding else self.instance
+                schedules.checked_for_staff({name: data[name] for name in FIELDS}, standing=standing)
             except Invalid as error:
                 for path, reason in error.extra["fields"].items():
                     self._complain(path, reason)
@@ -120,6 +121,13 @@ class ScheduleAdmin(admin.ModelAdmin[Schedule]):
 
     def has_pause_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("jobs.pause_schedule")
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """When somebody else got there first, the form is looked at once more, and says so at the field."""
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except QueueError:
+            return super().changeform_view(request, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Schedule, form: Any, change: bool) -> None:
         fields = {name: form.cleaned_data[name] for name in FIELDS}

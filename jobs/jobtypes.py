@@ -24,4 +24,5 @@ ALERT = JobType(
     result=dict[str, bool],
     handler="jobs.handlers.alert:run",
     max_attempts=8,
+    internal=True,
 )

@@ -104,16 +104,16 @@ def dead_letters() -> JobQuerySet:
     return Job.objects.roots().filter(status=Status.DEAD)
 
 
-def causes(limit: int = 100) -> list[Cause]:
-    """The causes of death, the latest first."""
+def causes(limit: int = 100, *, inspected: bool) -> list[Cause]:
+    """The causes of death, the latest first; what the errors say only to those who may see what jobs hold."""
     dead = dead_letters().order_by().values("fingerprint")
     groups = dead.annotate(n=Count("id"), first=Min("finished_at"), last=Max("finished_at"), newest=Max("id"))
     found = list(groups.order_by("-last")[:limit])
     newest = Job.objects.in_bulk([group["newest"] for group in found])
-    return [_cause(dict(group), newest[group["newest"]]) for group in found if group["newest"] in newest]
+    return [_cause(dict(group), newest[group["newest"]], inspected) for group in found if group["newest"] in newest]
 
 
-def _cause(group: dict[str, Any], job: Job) -> Cause:
+def _cause(group: dict[str, Any], job: Job, inspected: bool) -> Cause:
     error = job.error or {}
     return Cause(
         fingerprint=group["fingerprint"],
@@ -123,6 +123,6 @@ def _cause(group: dict[str, Any], job: Job) -> Cause:
         type=job.type,
         queue=job.queue,
         code=str(error.get("code", "")),
-        detail=str(error.get("detail", "")),
+        detail=str(error.get("detail", "")) if inspected else "",
         request_id=str(job.public_id),
     )

@@ -188,6 +188,7 @@ class Job(models.Model):
             ),
         )
         permissions = (
+            ("inspect_job", "Can see what jobs hold: payload, result, errors, steps, logs"),
             ("cancel_job", "Can call jobs off"),
             ("revive_job", "Can run dead jobs again"),
             ("rerun_job", "Can run ended jobs again as new ones"),

@@ -29,6 +29,8 @@ class JobType:
     ``timeout_seconds`` and ``max_attempts`` of ``None`` take the settings' defaults; ``backoff`` lists the seconds
     before each further attempt (the last one repeats), ``None`` is exponential. ``isolate``: the handler runs in a
     process of its own, which can be killed and limited. ``concurrency_key``: see ``enqueue``.
+    ``internal``: only code asks for it, because what it does rests on checks that the asking code makes; operators
+    neither add nor schedule it.
     """
 
     name: str
@@ -44,6 +46,7 @@ class JobType:
     started_event: str = ""
     workflow: Workflow | None = None
     concurrency_key: str = ""
+    internal: bool = False
     adapter: TypeAdapter[Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -154,6 +157,11 @@ def job_type(name: str) -> JobType:
 def job_types() -> dict[str, JobType]:
     """All declared types by name."""
     return dict(_job_types)
+
+
+def askable() -> dict[str, JobType]:
+    """The types that operators may add and schedule, by name."""
+    return {name: declared for name, declared in _job_types.items() if not declared.internal}
 
 
 def register_decisions(port: DecisionWait) -> None:

@@ -34,8 +34,8 @@ def add(
     unique: str = "",
     **options: Unpack[OptionFields],
 ) -> Job:
-    """A new job of this type; see ``enqueue``. ``Invalid`` for a type that nobody declared."""
-    job_type = declared(type_name)
+    """A new job of this type; see ``enqueue``. ``Invalid`` for a type that nobody declared, or that is internal."""
+    job_type = asked_for(type_name)
     with transaction.atomic():
         job = enqueue(job_type, payload, idempotency_key=idempotency_key, unique=unique, **options)
         by.record("job.added", job, type=job.type)
@@ -46,7 +46,7 @@ def add_many(
     type_name: str, payloads: list[dict[str, Any]], *, by: Operator, **options: Unpack[OptionFields]
 ) -> list[Job]:
     """New jobs of one type, all or none; see ``enqueue_many``."""
-    job_type = declared(type_name)
+    job_type = asked_for(type_name)
     with transaction.atomic():
         jobs = enqueue_many(job_type, payloads, **options)
         if jobs:
@@ -54,13 +54,24 @@ def add_many(
     return jobs
 
 
+def asked_for(type_name: str) -> JobType:
+    """The job type of this name, if operators may ask for it; ``Invalid``."""
+    job_type = declared(type_name)
+    if job_type.internal:
+        raise Invalid(f"only the code asks for {type_name}", fields={"type": _one_of_askable()})
+    return job_type
+
+
 def declared(type_name: str) -> JobType:
     """The job type of this name; ``Invalid``."""
     try:
         return registry.job_type(type_name)
     except KeyError:
-        known = ", ".join(sorted(registry.job_types()))
-        raise Invalid(f"there is no job type {type_name!r}", fields={"type": f"one of {known}"}) from None
+        raise Invalid(f"there is no job type {type_name!r}", fields={"type": _one_of_askable()}) from None
+
+
+def _one_of_askable() -> str:
+    return f"one of {', '.join(sorted(registry.askable()))}"
 
 
 def cancel(job_id: int, *, by: Operator) -> Job:

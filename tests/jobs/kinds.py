@@ -51,6 +51,7 @@ SPEAK = _type("speak")
 MISUSE = _type("misuse", max_attempts=1)
 
 
+TELLTALE = _type("telltale")
 SNOOZE = _type("snooze")
 STUCK = _type("stuck", timeout_seconds=0.5, max_attempts=1)
 ALONE = _type("alone", isolate=True, timeout_seconds=6, max_attempts=1)
@@ -72,6 +73,12 @@ def fail(ctx: JobContext, plan: Plan) -> JsonValue:
     if plan.do == "recover" and ctx.attempt == 2:
         return "recovered"
     raise ZeroDivisionError("secret detail")
+
+
+def telltale(ctx: JobContext, plan: Plan) -> JsonValue:
+    ctx.log("a secret line")
+    ctx.step("one", _note, "a secret step")
+    raise PermanentError("no_way", "a secret detail")
 
 
 def snooze(ctx: JobContext, plan: Plan) -> JsonValue:

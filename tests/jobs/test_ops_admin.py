@@ -15,7 +15,7 @@ from jobs.models import Job
 from jobs.operations.enqueue import enqueue
 from jobs.states import Status
 from jobs.testing import run_until_idle
-from tests.jobs.kinds import ECHO, FAIL, Plan
+from tests.jobs.kinds import ECHO, FAIL, TELLTALE, Plan
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -117,8 +117,29 @@ def test_dead_letters_are_only_looked_at_without_the_right() -> None:
     assert client.get(LETTERS).status_code == 403
 
 
+def test_what_jobs_hold_is_shown_to_those_with_the_right_only() -> None:
+    job = enqueue(TELLTALE, Plan(text="a secret payload"))
+    run_until_idle()
+    Job.objects.filter(pk=job.pk).update(progress={"said": "a secret"}, result={"said": "a secret"})
+    clerk = staff("revive_job")
+    revive = reverse("admin:jobs_job_revive", args=[job.pk])
+    for page in (f"{LIST}{job.pk}/change/", LETTERS, f"{LIST}?q=payload"):
+        shown = clerk.get(page)
+        assert shown.status_code == 200
+        assert "secret" not in shown.content.decode(), page
+    assert not clerk.get(LIST, {"q": "secret"}).context["cl"].result_count
+    assert revive not in clerk.get(f"{LIST}{job.pk}/change/").content.decode()
+    assert clerk.get(revive).status_code == 403
+    User.objects.get().user_permissions.add(Permission.objects.get(codename="inspect_job"))
+    page = clerk.get(f"{LIST}{job.pk}/change/").content.decode()
+    for said in ("a secret payload", "a secret detail", "a secret line", "a secret step", "said"):
+        assert said in page, said
+    assert clerk.get(LIST, {"q": "secret"}).context["cl"].result_count == 1
+    assert "a secret detail" in clerk.get(LETTERS).content.decode()
+
+
 def test_a_payload_is_corrected_checked_and_both_are_kept() -> None:
-    job, client = dead(), staff("revive_job")
+    job, client = dead(), staff("revive_job", "inspect_job")
     page = reverse("admin:jobs_job_revive", args=[job.pk])
     assert page in client.get(f"{LIST}{job.pk}/change/").content.decode()
     assert "permanent" in client.get(page).content.decode()

@@ -17,7 +17,7 @@ from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.pauses import pauses
 from jobs.states import Status
 from jobs.testing import run_until_idle
-from tests.jobs.kinds import ECHO, FAIL, Plan
+from tests.jobs.kinds import ECHO, FAIL, TELLTALE, Plan
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -48,7 +48,8 @@ class Caller:
 
 
 EVERYTHING = [
-    *(f"{verb}_job" for verb in ["view", "add", "cancel", "revive", "rerun", "promote", "reprioritise", "remove"]),
+    *(f"{verb}_job" for verb in ["view", "inspect", "add", "cancel", "revive", "rerun", "promote"]),
+    *(f"{verb}_job" for verb in ["reprioritise", "remove"]),
     *(f"{verb}_queuecontrol" for verb in ["view", "pause", "drain", "clean"]),
 ]
 """The rights there are."""
@@ -136,6 +137,48 @@ def test_the_life_of_a_job_under_an_operators_hands() -> None:
         "job.cancelled",
         "job.removed",
     ]
+
+
+def test_what_jobs_hold_is_for_those_with_the_right_only() -> None:
+    job = enqueue(TELLTALE, Plan(text="the secret payload"))
+    run_until_idle()
+    Job.objects.filter(pk=job.pk).update(progress={"said": "a secret"}, result={"said": "a secret"})
+    staff, clerk = Caller("view_job", "inspect_job"), Caller("view_job", "add_job")
+    for path in (f"jobs/{job.public_id}", "jobs", f"jobs/{job.public_id}/timeline", "dead-letters"):
+        assert "secret" in staff.get(path).content.decode(), path
+        hidden = clerk.get(path)
+        assert hidden.status_code == 200
+        assert "secret" not in hidden.content.decode(), path
+    shown = clerk.get(f"jobs/{job.public_id}").json()
+    assert (shown["inspected"], shown["error"], shown["payload"]) == (False, {"code": "no_way"}, None)
+    (line,) = staff.get(f"jobs/{job.public_id}/logs").json()["items"]
+    assert (line["text"], line["attempt"]) == ("a secret line", 1)
+    refused = clerk.get(f"jobs/{job.public_id}/logs")
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+    assert "inspect_job" in refused.json()["detail"]
+
+
+def test_a_timeline_and_logs_come_in_pages() -> None:
+    staff, job = Caller(*EVERYTHING), enqueue(TELLTALE, Plan(), max_attempts=1)
+    run_until_idle()
+    for kind, count in (("timeline", 3), ("logs", 1)):
+        seen: list[Any] = []
+        after: int | None = 0
+        while after is not None:
+            page = staff.get(f"jobs/{job.public_id}/{kind}", limit=1, after=after).json()
+            seen, after = seen + page["items"], page["next"]
+        assert len(seen) == count, kind
+    assert staff.get(f"jobs/{job.public_id}/logs", after="x").status_code == 422
+
+
+@pytest.mark.parametrize("name", ["alert", "player_action", "dm_action", "llm_reason"])
+def test_nobody_adds_what_only_the_code_asks_for(name: str) -> None:
+    staff = Caller(*EVERYTHING)
+    for path, body in (("jobs", {"payload": {}}), ("jobs/bulk", {"payloads": [{}]})):
+        answer = staff.post(path, {"type": name, **body})
+        assert answer.status_code == 422
+        assert name not in answer.json()["fields"]["type"].removeprefix("one of ").split(", ")
+    assert not Job.objects.exists()
 
 
 def test_jobs_come_in_pages_by_status() -> None:

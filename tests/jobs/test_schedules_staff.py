@@ -12,6 +12,7 @@ from django.test import Client
 
 from accounts import tokens
 from accounts.models import AuditEntry, Scope
+from jobs.admin_schedules import ScheduleForm
 from jobs.models import Job
 from jobs.models_schedules import Schedule
 from jobs.operations import ticks
@@ -107,6 +108,37 @@ def test_each_action_needs_its_right_and_others_find_nothing(method: str, path: 
     assert status == (404 if right == "view" else 403)
     assert not Job.objects.exists()
     assert Schedule.objects.get().paused_at is None
+
+
+def test_staff_schedule_nothing_that_only_the_code_asks_for() -> None:
+    ops = staff("view", "add", "change")
+    alert = {"incident": 1, "alert": "a", "subject": "s", "detail": "d", "opened_at": "now"}
+    spec = {**FIELDS, "job_type": "alert", "payload": alert}
+    assert call(ops, "POST", "", {"name": "nightly", **spec})[1]["fields"].keys() == {"job_type"}
+    create(name="nightly", fields=spec, by=None)  # as the code may
+    assert call(ops, "PATCH", "/nightly", {"cron": "0 5 * * *"})[0] == 200
+    for change in ({"payload": {**alert, "detail": "x"}}, {"payload": {**alert, "incident": 2}}):
+        assert call(ops, "PATCH", "/nightly", change)[0] == 422
+    client = Client()
+    client.force_login(ops)
+    page = client.get(f"{ADMIN}add/").content.decode()
+    assert '"test_echo"' in page
+    assert '"player_action"' not in page
+    form = {**FORM, "name": "other", "job_type": "alert", "payload": json.dumps(alert)}
+    assert client.post(f"{ADMIN}add/", form).context["adminform"].form.errors.keys() == {"job_type"}
+    assert not Schedule.objects.filter(name="other").exists()
+
+
+def test_a_name_that_somebody_takes_in_the_same_moment_is_told_at_its_field(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client()
+    client.force_login(staff("view", "add"))
+    create(name="nightly", fields=FIELDS, by=None)
+    monkeypatch.setattr(ScheduleForm, "validate_unique", lambda form: monkeypatch.undo())  # it was not there yet
+    answer = client.post(f"{ADMIN}add/", FORM)
+    assert answer.status_code == 200
+    assert "already exists" in answer.context["adminform"].form.errors["name"][0]
+    assert answer.context["adminform"].form["cron"].value() == FORM["cron"]
+    assert Schedule.objects.count() == 1
 
 
 def test_a_token_for_playing_changes_no_schedule() -> None:
