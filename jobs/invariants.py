@@ -15,8 +15,10 @@ from django.conf import settings
 from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, QuerySet, RowRange, Subquery, Value, Window
 from django.db.models.functions import Coalesce, Lag, Now
 
+from jobs import limits, queue_settings
 from jobs.models import Dependency, IdempotencyKey, IfDead, Job, JobEvent, JobStep, Lane, Scope, Wait
 from jobs.models_waits import WaitState
+from jobs.operations import permits
 from jobs.states import BIRTHS, FINAL, OPEN, TRANSITIONS, Status
 
 MOST_ROWS = 20
@@ -134,7 +136,8 @@ def columns_fit_the_status() -> list[Row]:
     """A worker holds exactly what runs; tickets are for what may run; the time of the end is set at the end."""
     wrong = (
         (Q(worker_id__isnull=False) & ~Q(status=Status.RUNNING))
-        | (Q(ticketed=True) & ~Q(status=Status.QUEUED))
+        | (Q(ticketed=True) & ~Q(status=Status.QUEUED, held_back_by=""))
+        | (~Q(held_back_by="") & ~Q(status=Status.QUEUED))
         | Q(finished_at__isnull=False, status__in=OPEN)
         | Q(finished_at__isnull=True, status__in=FINAL)
         | Q(awaiting_approval=True, status__in=FINAL)
@@ -260,6 +263,19 @@ def what_is_due_is_done() -> list[Row]:
     return _rows(Job.objects.filter(due | late), "id", "status", "scheduled_at", "expires_at")
 
 
+def permits_stay_within_limits() -> list[Row]:
+    """No more jobs run in a queue, and no more of a concurrency key are under way, than its limit allows.
+
+    More do for a while when a limit is lowered.
+    """
+    limited = {f"{limits.QUEUE}{queue}" for queue in settings.RQ_QUEUES} | set(queue_settings.limits())
+    held = permits.held(limited)
+    most = {name: limits.most(name) for name in sorted(held)}
+    return [
+        {"limit": name, "most": n, "held": held[name]} for name, n in most.items() if n is not None and held[name] > n
+    ]
+
+
 register(
     safety=(
         ended_is_told_once,
@@ -279,6 +295,7 @@ register(
         streams_have_no_gaps,
         events_stay_in_their_scope,
         keys_belong_to_their_owners,
+        permits_stay_within_limits,
     ),
     liveness=(the_dead_are_found, what_is_due_is_done),
 )

@@ -33,7 +33,8 @@ def _worker() -> Worker:
 
 def run_next(context: Callable[[Job], JobContext] | None = None) -> Job | None:
     """Claim the next queued job, run it to its end or next wait, store that; ``None`` if nothing is queued."""
-    queues = list(Job.objects.filter(status=Status.QUEUED).order_by("id").values_list("queue", flat=True)[:1])
+    ready = Job.objects.filter(status=Status.QUEUED, held_back_by="").order_by("id")
+    queues = list(ready.values_list("queue", flat=True)[:1])
     jobs = leases.claim_next(queues, limit=1, worker_id=_worker().pk) if queues else []
     for job in jobs:
         ended = execute(job, context or inline_context)

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from typing import Any, cast, get_args
+from typing import Any, cast, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, MinLen
 from pydantic.fields import FieldInfo
@@ -54,6 +54,8 @@ def _default(field: FieldInfo) -> str:
 
 
 def _allowed(field: FieldInfo) -> str:
+    if get_origin(field.annotation) is dict:
+        return "a JSON object"
     if choices := get_args(field.annotation):
         return ", ".join(f"`{choice}`" for choice in choices) if isinstance(choices[0], str) else "a list"
     kind = KINDS[cast(type, field.annotation)]

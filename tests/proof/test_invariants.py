@@ -15,8 +15,9 @@ from django.utils import timezone
 from approvals.models import Approval
 from approvals.operations import decide
 from games.operations import act
-from jobs import invariants
+from jobs import invariants, queue_settings
 from jobs.models import IdempotencyKey, Job, JobEvent, JobStep, Lane, Scope, Worker
+from jobs.models_limits import Limit
 from jobs.operations import leases
 from jobs.operations.controls import cancel
 from jobs.operations.enqueue import enqueue
@@ -82,6 +83,7 @@ BREAKS: dict[str, Callable[[], object]] = {
     "streams_have_no_gaps": lambda: JobEvent.objects.filter(scope__key="test:1", seq=2).delete(),
     "events_stay_in_their_scope": lambda: change(completed(), scope=Scope.objects.create(key="test:2")),
     "keys_belong_to_their_owners": lambda: IdempotencyKey.objects.update(owner=User.objects.create_user("eve")),
+    "permits_stay_within_limits": lambda: one_at_a_time(),
     "the_dead_are_found": lambda: Worker.objects.update(lease_until=timezone.now() - timedelta(days=1)),
     "what_is_due_is_done": lambda: enqueue(ECHO, Plan(), delay=timedelta(days=-1)),
     "approvals_end_with_their_jobs": lambda: Approval.objects.filter(status="pending").update(run=2),
@@ -92,6 +94,13 @@ BREAKS: dict[str, Callable[[], object]] = {
     "approvals_stay_in_their_scope": lambda: Approval.objects.update(scope=Scope.objects.create(key="test:2")),
     "no_decision_is_overdue": lambda: Approval.objects.update(due_at=timezone.now() - timedelta(days=1)),
 }
+
+
+def one_at_a_time() -> None:
+    change(running(), concurrency_key="slow/a")
+    Job.objects.filter(type=PARENT.name, status="waiting").update(concurrency_key="slow/b")
+    Limit.objects.create(key="slow", concurrency=1)
+    queue_settings.forget()
 
 
 def twice(approval: Approval) -> None:

@@ -13,6 +13,7 @@ from pytest_django import DjangoDbBlocker
 FENCES = "tests/proof/test_fences.py"
 FAILPOINTS = "tests/proof/test_failpoints.py"
 ENGINE = "tests/jobs/test_engine.py"
+LIMITS = "tests/jobs/test_limits.py"
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,8 @@ GUARDS = {
     "idempotency unique": Guard("two jobs for one key", _idempotency, f"{ENGINE} -k many_callers", locks=True),
     "final event unique": Guard("two ends", _one_end, FENCES),
     "scope lock": Guard("a number given twice", lambda: _unlock("Scope"), FENCES, locks=True),
+    "permit lock": Guard("one too many at once", lambda: _unlock("Limit"), f"{LIMITS} -k many_claim", locks=True),
+    "cap lock": Guard("one too many waiting", lambda: _unlock("Bucket"), f"{LIMITS} -k many_ask", locks=True),
     "lane lock": Guard("a place given twice", lambda: _unlock("Lane"), FENCES, locks=True),
     "unknown claims": Guard(
         "a claim nobody works on",

@@ -1,0 +1,419 @@
+"""How many may run at once, how fast and how much one may ask for, and whose turn it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from threading import Barrier, Thread
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.db.models import F
+from django.test.utils import CaptureQueriesContext
+
+from jobs import queue_settings, refusals
+from jobs.errors import Invalid, Refused
+from jobs.invariants import broken
+from jobs.models import Job, Scope
+from jobs.models_limits import Bucket, Limit
+from jobs.models_metrics import QueueSettings, Rollup
+from jobs.operations import controls, dispatch, leases, permits
+from jobs.operations.enqueue import OptionFields, enqueue, enqueue_many
+from jobs.operations.outcomes import Ended, How, settle
+from jobs.rates import BadRate, Rate, parse_rates
+from jobs.states import Status
+from jobs.testing import run_next, run_until_idle
+from jobs.transport import transport
+from jobs.why import Reason, why_waiting
+from queueproject.env import QueueDefaults
+from tests.jobs import kinds
+from tests.jobs.kinds import CHILD, ECHO, PARENT, Plan
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Config = Callable[..., None]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_kept() -> Iterator[None]:
+    kinds.ran.clear()
+    queue_settings.forget()
+    yield
+    queue_settings.forget()
+
+
+def bound(**fields: object) -> None:
+    """Set limits of the queue ``system``."""
+    QueueSettings.objects.update_or_create(queue="system", defaults=fields)
+    queue_settings.forget()
+
+
+def limit(key: str, concurrency: int | None) -> None:
+    Limit.objects.update_or_create(key=key, defaults={"concurrency": concurrency})
+    queue_settings.forget()
+
+
+def ask(count: int, **options: object) -> list[Job]:
+    return [enqueue(ECHO, Plan(text=str(n)), **options) for n in range(count)]  # type: ignore[arg-type]
+
+
+def claim(limit: int = 100, queue: str = "system") -> list[Job]:
+    worker = leases.register(name="w", queues=[queue], slots=100)
+    return leases.claim_next([queue], limit=limit, worker_id=worker.pk)
+
+
+def end(*jobs: Job, how: How = How.DONE) -> None:
+    ends = [
+        Ended(
+            job_id=job.pk, token=job.token, lane_id=job.lane_id, parent_id=job.parent_id, how=how, result={"text": ""}
+        )
+        for job in jobs
+    ]
+    assert settle(ends) == {job.pk for job in jobs}
+
+
+def held_back() -> int:
+    return Job.objects.exclude(held_back_by="").count()
+
+
+# -- concurrency -------------------------------------------------------------------------------------------------
+
+
+def test_a_queue_runs_no_more_than_its_limit_and_the_next_are_let_in_in_order() -> None:
+    bound(concurrency=2)
+    jobs = ask(5)
+    first = claim()
+    assert [job.pk for job in first] == [job.pk for job in jobs[:2]]
+    assert held_back() == 3
+    assert claim() == []
+    end(first[0])
+    assert [job.pk for job in claim()] == [jobs[2].pk]
+    end(first[1])
+    assert [job.pk for job in claim()] == [jobs[3].pk]
+    assert broken(liveness=False) == {}
+
+
+def test_a_ticket_over_the_limit_is_held_back_and_gets_another_when_there_is_room() -> None:
+    bound(concurrency=1)
+    one, two = ask(2)
+    worker = leases.register(name="w", queues=["system"], slots=9)
+    tickets = [dispatch.push(job).ticket for job in (one, two)]
+    running = leases.claim(tickets, worker_id=worker.pk)
+    assert [job.pk for job in running] == [one.pk]
+    transport().empty("system")
+    end(*running)
+    assert transport().length("system") == 1
+    assert [job.pk for job in leases.claim(tickets[1:], worker_id=worker.pk)] == [two.pk]
+
+
+def test_who_is_held_back_is_told_by_which_limit() -> None:
+    bound(concurrency=1)
+    _, waits = ask(2)
+    claim()
+    waits.refresh_from_db()
+    why = why_waiting(waits)
+    leases.register(name="w", queues=["system"], slots=1)
+    assert why is not None
+    assert (why.reason, why.text) == (Reason.PERMIT, "queue:system allows 1 at once")
+
+
+@pytest.mark.parametrize("leave", ["done", "retry", "cancel", "rescue", "hand_back"])
+def test_every_way_out_of_running_gives_the_permit_up(leave: str) -> None:
+    bound(concurrency=1)
+    ask(2)
+    (job,) = claim()
+    match leave:
+        case "done":
+            end(job)
+        case "retry":
+            end(job, how=How.SNOOZED)
+        case "cancel":
+            controls.cancel(job.pk)
+            end(job, how=How.CANCELLED)
+        case "hand_back":
+            leases.hand_back([(job.pk, job.token)])
+        case "rescue":
+            type(job.worker)._default_manager.update(lease_until=F("started_at") - timedelta(days=1))  # type: ignore[union-attr]
+            leases.rescue()
+    assert len(claim(limit=1)) == 1
+
+
+def test_one_that_is_held_back_can_be_called_off() -> None:
+    bound(concurrency=1)
+    _, waits = ask(2)
+    claim()
+    controls.cancel(waits.pk)
+    waits.refresh_from_db()
+    assert (waits.status, waits.held_back_by) == (Status.CANCELLED, "")
+
+
+def test_a_limit_that_is_raised_or_taken_away_lets_more_in() -> None:
+    bound(concurrency=1)
+    ask(5)
+    claim()
+    bound(concurrency=3)
+    permits.let_in_all()
+    assert len(claim()) == 2
+    bound(concurrency=None)
+    permits.let_in_all()
+    assert len(claim()) == 2
+
+
+def test_a_permit_of_a_key_is_held_through_waits() -> None:
+    limit("openai", 1)
+    first = enqueue(PARENT, Plan(text="a"), concurrency_key="openai/gpt-5")
+    second = enqueue(ECHO, Plan(), concurrency_key="openai/gpt-4")
+    run_next()  # the parent waits for its child now
+    first.refresh_from_db()
+    assert first.status == Status.WAITING
+    assert claim() == []
+    second.refresh_from_db()
+    assert second.held_back_by == "openai"
+    run_until_idle()
+    second.refresh_from_db()
+    assert second.status == Status.COMPLETED
+
+
+def test_two_limits_hold_at_once() -> None:
+    limit("openai", 3)
+    limit("openai/gpt-5", 1)
+    ask(3, concurrency_key="openai/gpt-5")
+    ask(4, concurrency_key="openai/gpt-4")
+    running = claim()
+    assert sorted(job.concurrency_key for job in running) == ["openai/gpt-4"] * 2 + ["openai/gpt-5"]
+    assert set(Job.objects.exclude(held_back_by="").values_list("held_back_by", flat=True)) == {
+        "openai",
+        "openai/gpt-5",
+    }
+
+
+def test_limits_of_the_environment_hold_until_the_admin_says_otherwise(config: Config) -> None:
+    config(concurrency_limits={"slow": 1}, queue_settings={"system": QueueDefaults(concurrency=9, max_attempts=7)})
+    queue_settings.forget()
+    jobs = ask(3, concurrency_key="slow")
+    assert jobs[0].max_attempts == 7
+    assert len(claim()) == 1
+    limit("slow", 2)
+    permits.let_in_all()
+    assert len(claim()) == 1
+
+
+def test_a_child_that_needs_its_requests_own_key_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    object.__setattr__(CHILD, "concurrency_key", "openai")
+    try:
+        job = enqueue(PARENT, Plan(), concurrency_key="openai/gpt-5", max_attempts=1)
+        run_next()
+    finally:
+        object.__setattr__(CHILD, "concurrency_key", "")
+    job.refresh_from_db()
+    assert job.error
+    assert "'openai', which the request itself holds" in job.error["detail"]
+
+
+@pytest.mark.parametrize("key", ["queue:llm", "a//b", "a b", "ü", "/a"])
+def test_a_key_that_is_none_is_refused(key: str) -> None:
+    with pytest.raises(Invalid, match="no concurrency key"):
+        ask(1, concurrency_key=key)
+
+
+def test_a_job_can_be_put_into_another_queue_that_exists() -> None:
+    (job,) = ask(1, queue="assets")
+    assert job.queue == "assets"
+    with pytest.raises(Invalid, match="no queue 'nowhere'"):
+        ask(1, queue="nowhere")
+
+
+def test_without_limits_a_claim_asks_nothing_more() -> None:
+    ask(3)
+    queue_settings.limits()
+    worker = leases.register(name="w", queues=["system"], slots=9)
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        leases.claim_next(["system"], limit=3, worker_id=worker.pk)
+    assert not [query for query in queries if "limit" in query["sql"].lower().split("limit ")[0]]
+
+
+def test_a_limit_holds_when_many_claim_at_once() -> None:
+    bound(concurrency=5)
+    limit("queue:system", None)  # the row that is locked is there from the first claim on
+    ask(64)
+    barrier, running = Barrier(8), []
+
+    def one() -> None:
+        barrier.wait()
+        running.extend(claim(limit=8))
+        connection.close()
+
+    threads = [Thread(target=one) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(running) == 5
+    assert Job.objects.filter(status=Status.RUNNING).count() == 5
+
+
+# -- rates and caps ----------------------------------------------------------------------------------------------
+
+
+def test_rates_are_read_as_people_write_them() -> None:
+    assert parse_rates("30/minute, 5/10 seconds,1000/day") == (Rate(30, 60), Rate(5, 10), Rate(1000, 86400))
+    for wrong in ("30", "0/minute", "3/fortnight", "x/day", "5/0 seconds"):
+        with pytest.raises(BadRate, match="is no rate"):
+            parse_rates(wrong)
+
+
+def test_who_asks_too_fast_is_told_which_limit_and_when_it_ends() -> None:
+    bound(rate_per_user="3/minute, 1000/day")
+    anna, ben = User.objects.create_user("anna"), User.objects.create_user("ben")
+    ask(3, owner=anna)
+    with pytest.raises(Refused) as refused:
+        ask(1, owner=anna)
+    assert refused.value.extra["limit"] == "system 3/minute for one user"
+    assert 19 < refused.value.retry_after <= 20
+    assert Job.objects.count() == 3
+    ask(1, owner=ben)
+    Bucket.objects.update(used_until=F("used_until") - timedelta(seconds=20))
+    ask(1, owner=anna)
+    with pytest.raises(Refused):
+        ask(1, owner=anna)
+
+
+def test_a_refused_request_uses_nothing_up() -> None:
+    bound(rate="4/minute", rate_per_user="2/minute")
+    anna = User.objects.create_user("anna")
+    ask(2, owner=anna)
+    for _ in range(5):
+        with pytest.raises(Refused):
+            ask(1, owner=anna)
+    ask(2)
+    with pytest.raises(Refused, match="in all"):
+        ask(1)
+
+
+def test_many_at_once_count_as_many() -> None:
+    bound(rate="10/minute")
+    enqueue_many(ECHO, [Plan()] * 8)
+    with pytest.raises(Refused):
+        enqueue_many(ECHO, [Plan()] * 3)
+    enqueue_many(ECHO, [Plan()] * 2)
+
+
+def test_more_than_may_wait_are_refused_until_some_have_begun() -> None:
+    bound(waiting_per_scope=2)
+    options: OptionFields = {"scope": "game:1"}
+    ask(2, **options)
+    with pytest.raises(Refused) as refused:
+        ask(1, **options)
+    assert refused.value.code == "too_many_waiting"
+    assert refused.value.extra["limit"] == "system 2 waiting here"
+    ask(1, scope="game:2")
+    run_next()
+    ask(1, **options)
+
+
+def test_children_are_never_refused() -> None:
+    QueueSettings.objects.create(queue="llm", rate="1/day", waiting=1)
+    queue_settings.forget()
+    jobs = [enqueue(PARENT, Plan(text="x")) for _ in range(3)]
+    run_until_idle()
+    assert {Job.objects.get(pk=job.pk).status for job in jobs} == {Status.COMPLETED}
+
+
+def test_a_cap_holds_when_many_ask_at_once() -> None:
+    bound(waiting_per_user=5)
+    owner = User.objects.create_user("anna")
+    barrier, outcomes = Barrier(16), []
+
+    def one() -> None:
+        barrier.wait()
+        try:
+            ask(1, owner=owner)
+            outcomes.append("in")
+        except Refused:
+            outcomes.append("refused")
+        finally:
+            connection.close()
+
+    threads = [Thread(target=one) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (outcomes.count("in"), outcomes.count("refused")) == (5, 11)
+
+
+def test_refusals_are_counted(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    config(tick_seconds=0.0001)
+    monkeypatch.setattr(refusals, "_next_write", 0.0)
+    refusals.write()
+    Rollup.objects.all().delete()
+    bound(rate="1/day")
+    ask(1)
+    for _ in range(3):
+        with pytest.raises(Refused):
+            ask(1)
+    refusals.write()
+    assert sum(Rollup.objects.filter(queue="system", measure="request.refused").values_list("count", flat=True)) == 3
+
+
+# -- whose turn --------------------------------------------------------------------------------------------------
+
+
+def order_of(count: int) -> list[str]:
+    """The fair keys of the next jobs, one by one, as a worker with one slot takes them."""
+    taken = []
+    for _ in range(count):
+        dispatch.refill("system")
+        (job,) = claim(limit=1)
+        taken.append(job.fair_key)
+        end(job)
+    return taken
+
+
+def test_a_thousand_of_one_game_delay_anothers_first_by_one(config: Config) -> None:
+    config(ticket_window=16)
+    enqueue_many(ECHO, [Plan()] * 1000, scope="game:a")
+    assert order_of(3) == ["game:a"] * 3
+    ask(3, scope="game:b")
+    dispatch.rebuild("system")
+    assert order_of(6).count("game:b") == 3
+
+
+def test_a_games_first_gets_its_ticket_before_those_of_the_thousand(config: Config) -> None:
+    config(ticket_window=16)
+    enqueue_many(ECHO, [Plan()] * 100, scope="game:a")
+    end(*claim(limit=3))
+    (first,) = ask(1, scope="game:b", priority=-1)
+    popped = transport().redis.lpop("rq:queue:system")
+    assert isinstance(popped, bytes)
+    assert popped.decode() == f"{first.pk}-0"
+
+
+def test_games_whose_jobs_stand_in_lanes_take_turns_too() -> None:
+    for n in range(4):
+        enqueue(ECHO, Plan(text=str(n)), scope="game:a", ordering_key="game:a")
+    assert order_of(1) == ["game:a"]
+    for n in range(3):
+        enqueue(ECHO, Plan(text=str(n)), scope="game:b", ordering_key="game:b")
+    assert sorted(order_of(4)) == ["game:a", "game:a", "game:b", "game:b"]
+
+
+def test_a_child_waits_its_turn_in_its_requests_name() -> None:
+    enqueue(PARENT, Plan(), scope="game:a")
+    run_next()
+    assert Job.objects.get(type=CHILD.name).fair_key == "game:a"
+    assert Scope.objects.filter(key="game:a").exists()
+
+
+def test_a_queue_out_of_order_is_handed_out_anew_by_the_sweep(config: Config) -> None:
+    config(ticket_window=4)
+    ask(10)
+    urgent = ask(2, priority=-5)
+    assert dispatch.disordered("system")
+    dispatch.rebuild("system")
+    assert not dispatch.disordered("system")
+    tickets = transport().redis.lrange("rq:queue:system", 0, 1)
+    assert tickets == [f"{job.pk}-0".encode() for job in urgent]
