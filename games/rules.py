@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import QuerySet
+from django.urls import reverse
 
 from games.models import Decisions, Game, Role
 from jobs.registry import DecisionPolicy
@@ -48,6 +49,10 @@ class GameScope:
     def decidable(self, user: Viewer) -> QuerySet[Game, Any]:
         """The keys of the games in which the user is a DM, as a subquery."""
         return Game.objects.decidable_by(user).order_by().values("scope_key")
+
+    def page(self, key: str) -> str:
+        """The game's page."""
+        return reverse("play", args=[key.removeprefix("game:")])
 
     def decider_online(self, key: str) -> bool:
         """Whether a DM is connected."""

@@ -52,6 +52,10 @@ class OwnerScope:
         """The same."""
         return self.visible(user)
 
+    def page(self, key: str) -> str:
+        """It has none."""
+        return ""
+
     def decider_online(self, key: str) -> bool:
         """Nobody keeps book of it."""
         return False

@@ -113,6 +113,9 @@ class ScopeRules(Protocol):
     def decidable(self, user: AbstractBaseUser | AnonymousUser) -> Any:
         """The keys in which this user may decide, as a subquery of one text column."""
 
+    def page(self, key: str) -> str:
+        """The address of its page, if it has one."""
+
     def decider_online(self, key: str) -> bool:
         """Whether someone who may decide here is connected."""
 

@@ -12,6 +12,7 @@ from django.urls import reverse
 from jobs import limits
 from jobs.models import Job, JobEvent, QueueControl, Worker
 from jobs.models_operating import ControlKind
+from jobs.progress import asked_of
 from jobs.states import OPEN, Status
 
 
@@ -21,6 +22,7 @@ class Reason(StrEnum):
     LANE = "lane"  # behind others of its ordering key
     DEPENDENCY = "dependency"  # a job that it depends on has not ended
     DECISION = "decision"
+    CONFIRMATION = "confirmation"  # of a workflow's step
     CHILD = "child"
     DELAY = "delay"  # not before its time
     TIMER = "timer"  # a retry's backoff, or a snooze
@@ -48,7 +50,7 @@ def why_waiting(job: Job) -> Why | None:
         case Status.PENDING:
             return _behind_lane(job) or _behind_dependency(job)
         case Status.WAITING:
-            return _for_decision(job) or _for_child(job)
+            return _for_decision(job) or _for_confirmation(job) or _for_child(job)
         case Status.QUEUED:
             return _paused(job) or _no_worker(job) or _no_permit(job) or _its_turn(job)
     return None
@@ -102,6 +104,14 @@ def _for_decision(job: Job) -> Why | None:
     # The page is of a room above, known here by its name only.
     url = reverse("decision", args=[data["approval_id"]]) if "approval_id" in data else reverse("decisions")
     return Why(Reason.DECISION, "a person has to decide", url)
+
+
+def _for_confirmation(job: Job) -> Why | None:
+    if (asked := asked_of(job)) is None:
+        return None
+    until = f"until {asked.due_at:%Y-%m-%d %H:%M:%S %Z}"
+    url = reverse("request", args=[job.public_id])
+    return Why(Reason.CONFIRMATION, f"somebody has to confirm the step {asked.step}, {until}", url)
 
 
 def _for_child(job: Job) -> Why | None:

@@ -1,0 +1,101 @@
+"""How far a workflow is, step by step: those that ran, the one that runs, and those to come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jobs.models import Job
+from jobs.models_workflows import Confirmation, ConfirmationState, StepState, WorkflowStep
+from jobs.owners import may_steer
+from jobs.states import Status
+from jobs.workflows import Workflow
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+
+TO_COME, STOPPED, LEFT_OUT = "to_come", "stopped", "left_out"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepShown:
+    """One step. ``state``: to_come, running, completed, failed, stopped (its request ended), or left_out."""
+
+    name: str
+    title: str
+    index: int
+    state: str
+    percent: int
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """All steps in their order. ``confirmation`` is what may be confirmed now, for those who may."""
+
+    title: str
+    automation: str
+    steps: list[StepShown]
+    percentage: int
+    confirmation: Confirmation | None
+
+    @property
+    def current(self) -> StepShown | None:
+        """The step that runs."""
+        return next((step for step in self.steps if step.state == StepState.RUNNING), None)
+
+
+def workflow_of(job: Job) -> Workflow | None:
+    """What this request's job type declares, if this process knows it."""
+    try:
+        return job.declared().workflow if job.parent_id is None else None
+    except KeyError:
+        return None
+
+
+def progress_of(job: Job, user: AbstractBaseUser | AnonymousUser) -> Progress | None:
+    """How far it is, as this user may see it; ``None`` for a request that is no workflow."""
+    workflow = workflow_of(job)
+    if workflow is None:
+        return None
+    begun = {step.name: step for step in WorkflowStep.objects.filter(job=job, run=job.run).order_by("pk")}
+    return Progress(
+        title=workflow.title,
+        automation=str(job.payload.get("automation") or workflow.automation),
+        steps=[
+            _shown(job, index, step.name, step.title, begun.get(step.name))
+            for index, step in enumerate(workflow.steps, 1)
+        ],
+        percentage=_percentage(job, workflow, list(begun.values())),
+        confirmation=asked_of(job) if may_steer(user, job) else None,
+    )
+
+
+def asked_of(job: Job) -> Confirmation | None:
+    """What the request waits for somebody to confirm."""
+    if job.status != Status.WAITING:
+        return None
+    mine = Confirmation.objects.filter(job=job, run=job.run, state=ConfirmationState.OPEN)
+    return mine.order_by("-pk").first()
+
+
+def _shown(job: Job, index: int, name: str, title: str, begun: WorkflowStep | None) -> StepShown:
+    if begun is None:
+        state = LEFT_OUT if job.ended else TO_COME
+    else:
+        state = STOPPED if job.ended and begun.state == StepState.RUNNING else begun.state
+    return StepShown(
+        name=name,
+        title=title,
+        index=index,
+        state=state,
+        percent=round(begun.percent) if begun else 0,
+        message=begun.message if begun else "",
+    )
+
+
+def _percentage(job: Job, workflow: Workflow, begun: list[WorkflowStep]) -> int:
+    if job.status == Status.COMPLETED:
+        return 100
+    known = [step for step in begun if workflow.step(step.name)]
+    return workflow.percentage(known[-1].name, known[-1].percent) if known else 0
