@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from django.conf import settings
 from pydantic import BaseModel
 
-from games.jobtypes import Applied, Chat, DmAction, PlayerAction
+from games.jobtypes import STORY_EVENT, Applied, DmAction, StoryEvent, Told
 from games.models import Game, Turn
+from games.story_events import set_off
 from games.words import value_text
 from jobs.changes import Change, ChangeError, State, conflicts, with_was
 from jobs.changes import apply as applied
@@ -17,6 +18,9 @@ from jobs.context import JobContext
 from jobs.errors import PermanentError
 from jobs.models import Job
 from jobs.results import Ruling
+from jobs.state_schema import Breach, breaches
+
+MOST_PLACES = 5
 
 
 class DoesNotFit(PermanentError):
@@ -29,11 +33,17 @@ class StateChanged(BaseModel):
     reason: str
 
 
-def apply_ruling(ctx: JobContext, action: PlayerAction | Chat, ruling: Ruling, seen: State) -> Applied | StateChanged:
-    """Make of an accepted ruling a turn, unless the state moved on since it was ``seen`` by whoever drafted."""
-    game = _locked(action)
+def apply_ruling(
+    ctx: JobContext, asked: Told, ruling: Ruling, seen: State, notes: Sequence[str]
+) -> Applied | StateChanged:
+    """Make of an accepted ruling a turn, unless the state moved on since it was ``seen`` by whoever drafted.
+
+    ``notes`` say what of the draft was left out, and are kept with the turn.
+    """
+    game = _locked(asked)
+    said = "" if isinstance(asked, StoryEvent) else asked.text
     try:
-        return _advance(ctx, game, action.text, ruling.text, with_was(ruling.changes, seen))
+        return _advance(ctx, game, said, ruling.text, with_was(ruling.changes, seen), notes)
     except DoesNotFit as misfit:
         return StateChanged(reason=_reason(misfit, ruling))
 
@@ -43,14 +53,17 @@ def apply_action(ctx: JobContext, action: DmAction) -> Applied:
     return _advance(ctx, _locked(action), "", action.text, action.changes)
 
 
-def _locked(action: PlayerAction | Chat | DmAction) -> Game:
-    game = Game.objects.select_for_update().filter(pk=action.game_id).first()
+def _locked(asked: Told | DmAction) -> Game:
+    locked = Game.objects.select_for_update(of=("self",)).select_related("scenario")
+    game = locked.filter(pk=asked.game_id).first()
     if game is None:
         raise PermanentError("game_gone", "the game no longer exists")
     return game
 
 
-def _advance(ctx: JobContext, game: Game, text: str, narration: str, changes: Sequence[Change]) -> Applied:
+def _advance(
+    ctx: JobContext, game: Game, text: str, narration: str, changes: Sequence[Change], notes: Sequence[str] = ()
+) -> Applied:
     state = _next_state(game, changes)
     outcome = Applied(turn=game.turn + 1, narration=narration, changes=with_was(changes, game.state))
     told = outcome.model_dump(mode="json")
@@ -67,9 +80,13 @@ def _advance(ctx: JobContext, game: Game, text: str, narration: str, changes: Se
         action=text,
         narration=narration,
         changes=told["changes"],
+        notes=list(notes),
         request=request.public_id,
     )
-    ctx.emit("game.state_updated", {"turn": outcome.turn, "changes": told["changes"]})
+    private = {"notes": list(notes)} if notes else None
+    ctx.emit("game.state_updated", {"turn": outcome.turn, "changes": told["changes"]}, private=private)
+    if request.type != STORY_EVENT.name:  # Events set off none themselves: a story must not run away with itself.
+        set_off(ctx, game)
     return outcome
 
 
@@ -81,9 +98,15 @@ def _next_state(game: Game, changes: Sequence[Change]) -> State:
         state = applied(changes, game.state)
     except ChangeError as error:
         raise DoesNotFit("unfit_change", f"The change does not fit the state: {error}.") from error
+    if game.scenario and (wrong := breaches(state, game.scenario.document.state_schema)):
+        raise DoesNotFit("breaks_schema", f"The state would not be as the scenario says: {_places(wrong)}.")
     if len(json.dumps(state)) > state_bytes():
         raise DoesNotFit("state_too_large", f"The state would be larger than {state_bytes()} bytes.")
     return state
+
+
+def _places(wrong: Sequence[Breach]) -> str:
+    return "; ".join(f"{breach.path}: {breach.reason}" for breach in wrong[:MOST_PLACES])
 
 
 def state_bytes() -> int:

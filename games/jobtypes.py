@@ -33,6 +33,18 @@ class Chat(BaseModel):
     player: str
 
 
+class StoryEvent(BaseModel):
+    """Events of the scenario that have come due together, by their ids; ``text`` has their titles, for people."""
+
+    game_id: UUID
+    text: str
+    events: list[str]
+
+
+Told = PlayerAction | Chat | StoryEvent
+"""What a storyteller tells, and a person may decide on."""
+
+
 class Applied(BaseModel):
     """What has become of an action: the turn it was, what was told, and how the state changed."""
 
@@ -64,4 +76,11 @@ CHAT = JobType(
     result=Applied | Rejected,
     handler="games.handlers.chat:run",
     internal=True,
+)
+STORY_EVENT = JobType(
+    name="story_event",
+    queue="player_actions",
+    payload=StoryEvent,
+    result=Applied | Rejected,
+    handler="games.handlers.story_event:run",
 )

@@ -37,6 +37,14 @@ def read_answer(written: str) -> Answer:
         return Answer(text, None, ["The proposed changes could not be read, and were left out."])
 
 
+def read_arguments(written: str) -> Any:
+    """What a tool was called with, as parsed JSON of any shape; as text where it is not even JSON."""
+    try:
+        return _parse(written)
+    except ValueError:
+        return written
+
+
 def _split_at_fence(told: str) -> tuple[str, str | None]:
     openings = list(OPENING.finditer(told))
     if openings:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt
 
 from generation.errors import GenerationError
 from jobs.changes import UNCLEAN, Change, State, fitting, parse_changes, value_at
+from jobs.state_schema import Schema, keeping
 
 
 class Usage(BaseModel):
@@ -23,8 +24,8 @@ class Usage(BaseModel):
 class Draft(BaseModel):
     """An answer fit to be shown to whoever decides.
 
-    ``changes`` can be applied to the state of the prompt as they stand, and carry its values as ``was``. ``notes``
-    say what was left out of the answer and why. ``finish`` is the provider's reason for ending.
+    ``changes`` can be applied to the state of the prompt as they stand, keep it to its schema, and carry its values as
+    ``was``. ``notes`` say what was left out of the answer and why. ``finish`` is the provider's reason for ending.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -42,6 +43,7 @@ def write_draft(
     text: str,
     proposed: object,
     state: State,
+    schema: Schema | None = None,
     model: str,
     notes: list[str] | None = None,
     finish: str = "stop",
@@ -54,7 +56,7 @@ def write_draft(
     clean = UNCLEAN.sub("", text.replace("\r\n", "\n")).strip()
     if not clean:
         raise GenerationError("empty_answer", "The model answered without a narration.")
-    changes, left_out = _proposals(proposed, state)
+    changes, left_out = _proposals(proposed, state, schema or {})
     draft = Draft(
         text=clean, changes=changes, notes=[*(notes or []), *left_out], model=model, finish=finish, usage=usage
     )
@@ -63,9 +65,10 @@ def write_draft(
     return draft
 
 
-def _proposals(proposed: object, state: State) -> tuple[list[Change], list[str]]:
+def _proposals(proposed: object, state: State, schema: Schema) -> tuple[list[Change], list[str]]:
     """A model's own claim of what was there before is not taken: the prompt's state says it."""
     parsed, malformed = parse_changes(proposed)
     seen = [change.model_copy(update={"was": value_at(state, change.path)}) for change in parsed]
-    kept, misfits = fitting(seen, state)
-    return kept, malformed + misfits
+    fit, misfits = fitting(seen, state)
+    kept, breaking = keeping(fit, state, schema) if schema else (fit, [])
+    return kept, malformed + misfits + breaking

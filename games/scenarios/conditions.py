@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag, ValidationError, model_validator
+from typing_extensions import TypeIs
 
 from jobs.changes import Change, State, value_at
 
@@ -54,9 +55,9 @@ class Compare(_Strict):
 
     def holds(self, state: State, turn: int) -> bool:
         """Whether it is so."""
-        found: Any = turn if self.path is None else value_at(state, self.path)
+        found: JsonValue = turn if self.path is None else value_at(state, self.path)
         operator = next(iter(self.model_fields_set - {"value"}))
-        wanted: Any = getattr(self, operator)
+        wanted: JsonValue = getattr(self, operator)
         match operator:
             case "is_":
                 return _same(found, wanted)
@@ -66,7 +67,7 @@ class Compare(_Strict):
                 return (found is not None) is wanted
             case "contains":
                 return _contains(found, wanted)
-        return _is_number(found) and _ordered(operator, found, wanted)
+        return _is_number(found) and _is_number(wanted) and _ordered(operator, found, wanted)
 
 
 class All(_Strict):
@@ -78,7 +79,7 @@ class All(_Strict):
         return all(part.holds(state, turn) for part in self.all)
 
 
-class Any_(_Strict):
+class Any(_Strict):
     """At least one part holds."""
 
     any: list[Condition] = Field(min_length=1, max_length=MOST_PARTS)
@@ -101,7 +102,9 @@ KINDS = {"all": "<all>", "any": "<any>", "not": "<not>"}
 
 
 def _kind(raw: object) -> str | None:
-    """Which of the four a condition in a file is, by the key it has."""
+    """Which of the four a condition is, by the key it has in a file, or by its class."""
+    if isinstance(raw, _Strict):
+        return KINDS.get(type(raw).__name__.lower(), "<value>")
     if not isinstance(raw, dict):
         return None
     return next((kind for key, kind in KINDS.items() if key in raw), "<value>")
@@ -109,7 +112,7 @@ def _kind(raw: object) -> str | None:
 
 Condition = Annotated[
     Annotated[All, Tag("<all>")]
-    | Annotated[Any_, Tag("<any>")]
+    | Annotated[Any, Tag("<any>")]
     | Annotated[Not, Tag("<not>")]
     | Annotated[Compare, Tag("<value>")],
     Discriminator(
@@ -120,7 +123,7 @@ Condition = Annotated[
 ]
 
 All.model_rebuild()
-Any_.model_rebuild()
+Any.model_rebuild()
 Not.model_rebuild()
 
 
@@ -131,7 +134,7 @@ def comparisons(condition: Condition) -> Iterator[Compare]:
             yield condition
         case Not(not_=part):
             yield from comparisons(part)
-        case All(all=parts) | Any_(any=parts):
+        case All(all=parts) | Any(any=parts):
             for part in parts:
                 yield from comparisons(part)
 
@@ -146,18 +149,18 @@ def _is_path(value: str) -> bool:
     return True
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(one: JsonValue, other: JsonValue) -> bool:
     """Equal as JSON: 1 is 1.0, but never true."""
     return one is other if isinstance(one, bool) or isinstance(other, bool) else one == other
 
 
-def _contains(found: Any, wanted: Any) -> bool:
+def _contains(found: JsonValue, wanted: JsonValue) -> bool:
     if isinstance(found, list):
         return any(_same(item, wanted) for item in found)
     return isinstance(found, str | dict) and isinstance(wanted, str) and wanted in found
 
 
-def _is_number(found: Any) -> bool:
+def _is_number(found: JsonValue) -> TypeIs[float]:
     return isinstance(found, int | float) and not isinstance(found, bool)
 
 

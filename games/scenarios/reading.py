@@ -18,6 +18,7 @@ from jobs.errors import Invalid
 
 SOURCE_CHARACTERS = 200_000
 MOST_MISTAKES = 50
+MOST_DEPTH = 50
 UNICODE = re.compile(r"[\ud800-\udbff][\udc00-\udfff]")
 
 
@@ -80,7 +81,7 @@ class _Tree:
             text = text.replace("\t", " ")  # JSON may be indented with tabs, YAML may not.
         tree = cls()
         try:
-            _refuse_aliases(text)
+            _refuse_bombs(text)
             node = yaml.compose(text, Loader=_PlainLoader)
             tree.value = tree._value(node, "") if node else None
         except yaml.MarkedYAMLError as error:
@@ -88,8 +89,6 @@ class _Tree:
             raise WrongScenario([Line(mark.line + 1 if mark else 1, "", error.problem or "can't be read")]) from None
         except yaml.YAMLError as error:
             raise WrongScenario([Line(1, "", str(error).splitlines()[0])]) from None
-        except RecursionError:
-            raise WrongScenario([Line(1, "", "is nested too deeply")]) from None
         return tree
 
     def line(self, path: str, reason: str) -> Line:
@@ -155,8 +154,13 @@ for _tag, _pattern, _first in (
     _PlainLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first))
 
 
-def _refuse_aliases(text: str) -> None:
-    """A file of a few lines could stand for more than any memory holds."""
+def _refuse_bombs(text: str) -> None:
+    """A file of a few lines could stand for more than any memory holds, or take the parser hours."""
+    depth = 0
     for event in yaml.parse(text, Loader=_PlainLoader):
+        line = event.start_mark.line + 1 if event.start_mark else 1
         if isinstance(event, yaml.AliasEvent):
-            raise WrongScenario([Line(event.start_mark.line + 1, "", "references (&, *) are not allowed")])
+            raise WrongScenario([Line(line, "", "references (&, *) are not allowed")])
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MOST_DEPTH:
+            raise WrongScenario([Line(line, "", f"is nested deeper than {MOST_DEPTH} levels")])

@@ -9,7 +9,7 @@ from django.conf import settings
 from openai import APIConnectionError
 from pydantic import ValidationError
 
-from generation.answers import read_answer
+from generation.answers import Answer, read_answer, read_arguments
 from generation.drafts import Draft, Usage, write_draft
 from generation.errors import GenerationError
 from generation.prompts import Prompt
@@ -27,6 +27,7 @@ class StreamedAnswer:
         self.finish = ""
         self._on_text = on_text
         self._pieces: list[str] = []
+        self._arguments: list[str] = []
         self._characters = 0
         self._refusal = ""
         self._model = ""
@@ -44,16 +45,32 @@ class StreamedAnswer:
     def _choose(self, choice: Any) -> None:
         delta = getattr(choice, "delta", None)
         self._say(_text(delta, "content"))
+        calls = getattr(delta, "tool_calls", None)
+        for call in calls if isinstance(calls, list) else ():
+            self._hear_tool(_text(getattr(call, "function", None), "arguments"), getattr(call, "index", 0))
         self._refusal = (self._refusal + _text(delta, "refusal"))[:SAID_CHARACTERS]
         self.finish = _word(choice, "finish_reason") or self.finish
 
     def _say(self, text: str) -> None:
-        self._characters += len(text)
-        if self._characters > settings.CONFIG.llm_characters:
-            raise GenerationError("too_long", f"The answer is over {settings.CONFIG.llm_characters} characters.")
+        self._count(text)
         self._pieces.append(text)
         if text and self._on_text:
             self._on_text(text)
+
+    def _count(self, text: str) -> None:
+        self._characters += len(text)
+        if self._characters > settings.CONFIG.llm_characters:
+            raise GenerationError("too_long", f"The answer is over {settings.CONFIG.llm_characters} characters.")
+
+    def _hear_tool(self, arguments: str, number: Any) -> None:
+        """The first call is the proposal; a second is none of ours."""
+        if not number:
+            self._count(arguments)
+            self._arguments.append(arguments)
+
+    def _with_tool(self, told: Answer) -> Answer:
+        """The changes of the tool's call, where there was one, instead of those in the text."""
+        return told._replace(proposed=read_arguments("".join(self._arguments))) if self._arguments else told
 
     def failure(self, error: Exception) -> HandlerError:
         """What ``error`` means for an answer that was still to end."""
@@ -67,11 +84,12 @@ class StreamedAnswer:
             raise PermanentError("refused", f"The model will not answer this: {reason}")
         if self._characters and self.finish in ("", "length"):
             raise self._cut_off()
-        told = read_answer("".join(self._pieces))
+        told = self._with_tool(read_answer("".join(self._pieces)))
         return write_draft(
             text=told.text,
             proposed=told.proposed,
             state=prompt.state,
+            schema=prompt.state_schema,
             model=self._model or settings.CONFIG.llm_model,
             notes=told.notes,
             finish=self.finish,

@@ -14,15 +14,23 @@ from generation.errors import GenerationError
 from generation.prompts import Prompt
 from generation.scripted.faults import parse_faults, striking
 from generation.scripted.tales import tell
-from jobs.errors import PermanentError
+from jobs.errors import HandlerError, PermanentError, RetryLater
 
 SLOW_FACTOR = 10
+BUSY_SECONDS = 1.0
 REMEMBERED_CALLS = 10_000
 INVALID: list[JsonValue] = [
     {"path": "party..gold", "op": "add", "value": 100},
     {"path": "moon.phase", "op": "add", "value": "full"},
     {"path": "doors", "op": "explode"},
 ]
+
+FAILURES: dict[str, Callable[[], HandlerError]] = {
+    "fail": lambda: GenerationError("llm_failed", "The storyteller lost the thread."),
+    "busy": lambda: RetryLater(BUSY_SECONDS, "llm_busy", "The storyteller has too many listeners."),
+    "garbage": lambda: GenerationError("empty_answer", "The storyteller only mumbled."),
+}
+"""Those that pass at the next attempt, with nothing written."""
 
 _failed: OrderedDict[str, None] = OrderedDict()
 
@@ -40,8 +48,11 @@ class Scripted:
         fault = striking(parse_faults(config.scripted_faults), prompt, config.scripted_seed)
         if fault == "refuse":
             raise PermanentError("refused", "The storyteller will not tell this.")
-        if fault == "fail" and _first_time(idempotency_key):
-            raise GenerationError("llm_failed", "The storyteller lost the thread.")
+        if fault in FAILURES and _first_time(idempotency_key):
+            raise FAILURES[fault]()
+        if fault == "hang":
+            await asyncio.sleep(config.llm_timeout_seconds)
+            raise GenerationError("llm_timeout", "The storyteller did not come to an end in time.")
         tale = tell(prompt, config.scripted_seed)
         words = tale.text.split(" ")
         stop = len(words) // 2 if fault == "cut_off" and _first_time(idempotency_key) else len(words)
@@ -53,7 +64,9 @@ class Scripted:
         if stop < len(words):
             raise GenerationError("cut_off", "The storyteller fell silent in the middle.")
         proposed = [*tale.changes, *(INVALID if fault == "invalid_changes" else [])]
-        return write_draft(text=tale.text, proposed=proposed, state=prompt.state, model=self.name)
+        return write_draft(
+            text=tale.text, proposed=proposed, state=prompt.state, schema=prompt.state_schema, model=self.name
+        )
 
 
 def _first_time(idempotency_key: str) -> bool:

@@ -5,6 +5,9 @@ ones. The first that fits is taken.
 
 ``refuse``           the storyteller will not answer: the request fails for good
 ``fail``             the storyteller fails; the next attempt passes
+``busy``             too many requests: the next attempt, a second later, passes
+``garbage``          the answer can't be read; the next attempt passes
+``hang``             the answer never comes: LLM_TIMEOUT_SECONDS pass, each time
 ``cut_off``          the answer ends in the middle; the next attempt passes
 ``invalid_changes``  changes that can't be read or don't fit are proposed beside good ones, and left out with notes
 ``slow``             the answer takes ten times as long
@@ -19,7 +22,7 @@ from typing import NamedTuple
 from generation.prompts import Prompt
 from generation.scripted.tales import canonical
 
-FAULTS = ("refuse", "fail", "cut_off", "invalid_changes", "slow")
+FAULTS = ("refuse", "fail", "busy", "garbage", "hang", "cut_off", "invalid_changes", "slow")
 PART = re.compile(r"(?P<name>\w+)(?:@(?P<keyword>\w+)|:(?P<rate>\d*\.?\d+))")
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from pydantic import JsonValue
 
 from generation.prompts import Prompt
-from generation.scripted.deeds import Deed, read_deed, shorten
+from generation.scripted.deeds import SENTENCE, Deed, read_deed, shorten
 from generation.scripted.effects import effects
 
 ATTEMPTS = [
@@ -126,6 +126,10 @@ UNWANTED = re.compile(r"\b(?:no|not|without|less|fewer|skip|drop)\s+(?:(?:more|a
 DARKER = re.compile(r"\b(?:dark|darker|grim|grimmer|horror|scary)\b")
 
 
+MOST_SENTENCES = 3
+"""Of one event's description."""
+
+
 class Tale(NamedTuple):
     """A narration and its changes, as a model would have written them."""
 
@@ -136,16 +140,29 @@ class Tale(NamedTuple):
 def tell(prompt: Prompt, seed: int) -> Tale:
     """The tale of this prompt: always the same for the same seed."""
     rng = Random(f"{seed} {canonical(prompt)}")
+    if prompt.kind == "story_event":
+        return _happen(prompt, rng)
     deed = read_deed(prompt.action)
     feedback = (prompt.feedback or "").casefold()
     unwanted = frozenset(UNWANTED.findall(feedback))
     found = [] if unwanted & {"change", "changes"} else effects(deed, prompt.state, prompt.actor, unwanted, rng)
     shown = next((effect.sentence for effect in found if effect.sentence), "")
-    outcomes = GRIM if DARKER.search(feedback) else OUTCOMES[deed.theme]
+    theme = "talk" if prompt.kind == "chat" else deed.theme
+    outcomes = GRIM if DARKER.search(feedback) else OUTCOMES[theme]
     endings = HEEDED if prompt.feedback else CLOSINGS
-    attempts = ATTEMPTS if deed.theme else SAYINGS
+    attempts = ATTEMPTS if deed.theme and prompt.kind == "action" else SAYINGS
     sentences = [rng.choice(attempts), rng.choice(outcomes), shown, rng.choice(endings)]
     return Tale(_filled(sentences, prompt, deed), [effect.change for effect in found])
+
+
+def _happen(prompt: Prompt, rng: Random) -> Tale:
+    """What happens by itself, in the first words of each description. It changes nothing but the time."""
+    told = (SENTENCE.split(" ".join(event.split()))[:MOST_SENTENCES] for event in prompt.action.split("\n\n"))
+    nothing = read_deed("")
+    words = " ".join(" ".join(sentences) for sentences in told)
+    heeded = _filled([rng.choice(HEEDED)], prompt, nothing) if prompt.feedback else ""
+    found = effects(nothing, prompt.state, prompt.actor, frozenset(), rng)
+    return Tale(f"{words} {heeded}".strip(), [effect.change for effect in found])
 
 
 def canonical(prompt: Prompt) -> str:
@@ -157,7 +174,7 @@ def _filled(sentences: list[str], prompt: Prompt, deed: Deed) -> str:
     places = PLACE.findall(prompt.scene)
     return " ".join(filter(None, sentences)).format(
         actor=" ".join(prompt.actor.split()),
-        phrase=deed.phrase,
+        phrase=deed.phrase if prompt.kind == "action" else shorten(prompt.action),
         place=places[-1].lower() if places else "place",
         feedback=shorten(prompt.feedback or "").rstrip(" .!,;"),
     )

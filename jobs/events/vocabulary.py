@@ -18,6 +18,8 @@ NUMBERED: dict[str, str] = {
     "workflow.step.progress": "How far it is, or what it waits for; the same fields. Deciders see who confirmed it.",
     "workflow.step.completed": "It is done; the same fields.",
     "workflow.step.failed": "An attempt ended in it, and `message` says why; the same fields.",
+    "story.triggered": "A turn set off events of the story: `turn`, `count`, and the `request_id` that will tell them; "
+    "deciders see which `events`.",
     "request.completed": "It is done: `result`.",
     "request.rejected": "A person, or the default, said no: `result` holds the reason.",
     "request.failed": "It could not be done: `error` with `code` and `detail`.",

@@ -10,7 +10,9 @@ import pytest
 
 from games.jobtypes import PlayerAction
 from games.models import Turn
-from games.scene import SCENE_BYTES, build_scene
+from games.scene import build_scene
+from generation.instructions import prompt_tokens
+from jobs.errors import PermanentError
 from tests.cast import Cast
 
 pytestmark = pytest.mark.django_db
@@ -52,14 +54,35 @@ def test_players_words_are_quoted_and_named_as_data(cast: Cast) -> None:
     assert "\nTurn 2, dm" not in scene
 
 
-def test_the_oldest_turns_are_left_out_where_there_is_no_room(cast: Cast) -> None:
+def test_the_oldest_turns_are_left_out_where_there_is_no_room(cast: Cast, config: Callable[..., None]) -> None:
+    config(llm_prompt_tokens=8000)
     for number in range(1, 41):
-        turn(cast, number, f"Deed {number}", "x" * 1000)
-    scene = build_scene(action(cast), [], 1).scene
+        turn(cast, number, f"Deed {number}", "Rain falls. " * 90)
+    prompt = build_scene(action(cast), [], 1)
+    scene = prompt.scene
     assert '"Deed 40"' in scene
     assert '"Deed 1"' not in scene
     assert cast.game.opening in scene
-    assert SCENE_BYTES - 2000 < len(json.dumps(scene)) <= SCENE_BYTES
+    assert 7400 < prompt_tokens(prompt) <= 8000
+
+
+def test_a_long_opening_is_cut_rather_than_the_prompt_be_too_long(cast: Cast, config: Callable[..., None]) -> None:
+    config(llm_prompt_tokens=1500)
+    cast.game.opening = "It rains. " * 800
+    cast.game.save()
+    turn(cast, 1, "I knock", "Nobody answers.")
+    prompt = build_scene(action(cast), [], 1)
+    assert "…" in prompt.scene
+    assert "Nobody answers." in prompt.scene
+    assert prompt_tokens(prompt) <= 1500
+
+
+def test_a_state_that_leaves_no_room_fails_the_request_clearly(cast: Cast, config: Callable[..., None]) -> None:
+    config(llm_prompt_tokens=1000)
+    cast.game.state = {f"key{number}": number for number in range(300)}
+    cast.game.save()
+    with pytest.raises(PermanentError, match="prompt_too_large"):
+        build_scene(action(cast), [], 1)
 
 
 def test_a_prompt_is_never_larger_than_a_payload_may_be(cast: Cast, config: Callable[..., None]) -> None:

@@ -1,0 +1,68 @@
+"""What happens in a story by itself: events of the scenario that a turn sets off, and those that wait to be told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+
+from accounts import audit
+from games.jobtypes import STORY_EVENT, StoryEvent
+from games.models import Game, Happened
+from games.scenarios.document import Event
+from jobs.models import Job, JobQuerySet
+from jobs.operations import controls
+from jobs.operations.enqueue import enqueue
+from jobs.operations.operator import Operator
+
+if TYPE_CHECKING:
+    from jobs.context import JobContext
+
+audit.register_action("story_events.cleared")
+
+
+def set_off(ctx: JobContext, game: Game) -> None:
+    """Queue what is due after the turn just taken, as one request behind what is already in the game's line.
+
+    Belongs into the turn's own transaction, with the game's row and lane locked: so each event happens once.
+    """
+    due = _due(game)
+    if not due:
+        return
+    about = StoryEvent(
+        game_id=game.pk, text=", ".join(event.title for event in due), events=[event.id for event in due]
+    )
+    job = enqueue(STORY_EVENT, about, scope=game.scope_key, ordering_key=game.scope_key)
+    _remember(game, due, job)
+    told = {"turn": game.turn, "count": len(due), "request_id": str(job.public_id)}
+    ctx.emit("story.triggered", told, private={"events": about.events})
+
+
+def _due(game: Game) -> list[Event]:
+    events = game.scenario.document.events if game.scenario else []
+    last = dict(game.happened.values_list("event", "last_turn")) if events else {}
+    return [event for event in events if event.due(game.state, game.turn, last.get(event.id))]
+
+
+def _remember(game: Game, due: Sequence[Event], job: Job) -> None:
+    known = {row.event: row for row in game.happened.filter(event__in=[event.id for event in due])}
+    for event in due:
+        row = known.get(event.id) or Happened(game=game, event=event.id, times=0)
+        row.times, row.last_turn, row.request = row.times + 1, game.turn, job.public_id
+        row.save()
+
+
+def waiting(game: Game) -> JobQuerySet:
+    """The requests of story events that nobody has begun to tell, in their order."""
+    found = Job.objects.open().filter(scope__key=game.scope_key, type=STORY_EVENT.name, started_at=None)
+    return found.order_by("place", "pk")
+
+
+def clear(game: Game, *, by: Operator) -> int:
+    """Call off what waits; how many requests. What is being told already goes on, and what happened once stays so."""
+    with transaction.atomic():
+        for pk in (ids := list(waiting(game).values_list("pk", flat=True))):
+            controls.cancel(pk)
+        by.record("story_events.cleared", game, game=game.name, count=len(ids))
+    return len(ids)
