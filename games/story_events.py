@@ -11,6 +11,7 @@ from accounts import audit
 from games.jobtypes import STORY_EVENT, StoryEvent
 from games.models import Game, Happened
 from games.scenarios.document import Event
+from jobs.errors import Refused
 from jobs.models import Job, JobQuerySet
 from jobs.operations import controls
 from jobs.operations.enqueue import enqueue
@@ -33,7 +34,10 @@ def set_off(ctx: JobContext, game: Game) -> None:
     about = StoryEvent(
         game_id=game.pk, text=", ".join(event.title for event in due), events=[event.id for event in due]
     )
-    job = enqueue(STORY_EVENT, about, scope=game.scope_key, ordering_key=game.scope_key)
+    try:
+        job = enqueue(STORY_EVENT, about, scope=game.scope_key, ordering_key=game.scope_key)
+    except Refused:
+        return  # The queue is full. The turn that set them off is told all the same, and they are due after the next.
     _remember(game, due, job)
     told = {"turn": game.turn, "count": len(due), "request_id": str(job.public_id)}
     ctx.emit("story.triggered", told, private={"events": about.events})

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from games.models import Decisions, Game
+from games.models import Decisions, Game, Turn
 from games.operations import chat
+from jobs.ephemeral import Ephemeral
+from jobs.models import Job
 from jobs.testing import run_until_idle
+from jobs.transport import Transport
 from tests.cast import Cast
 from tests.games.story import ask, fresh, result_of, rule, told
 
@@ -28,6 +33,54 @@ def test_a_chat_turn_is_answered_and_kept(cast: Cast) -> None:
         "game.state_updated",
         "request.completed",
     ]
+
+
+@pytest.mark.parametrize("decisions", Decisions.values)
+def test_a_chat_is_heard_while_it_is_written_by_all_or_where_a_dm_decides_by_dms(
+    cast: Cast, decisions: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Game.objects.update(decisions=decisions)
+    heard: list[Ephemeral] = []
+    monkeypatch.setattr(Transport, "say", lambda self, scope_id, *told: heard.extend(told))
+    job = chat(user=cast.player1, game=cast.game, text="Is anybody down there?")
+    run_until_idle()
+    chunks = [told for told in heard if told.event == "chat.chunk"]
+    draft = Job.objects.get(parent=job).result or {}
+    assert "".join(told.data["content"] for told in chunks).strip() == draft["text"]
+    assert [told.data["done"] for told in chunks] == [False] * (len(chunks) - 1) + [True]
+    assert {told.deciders_only for told in chunks} == {decisions == Decisions.ASK}
+    assert {told.request_id for told in chunks} == {str(job.public_id)}
+
+
+def test_what_comes_of_an_action_is_heard_by_nobody_before_it_is_decided(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[Ephemeral] = []
+    monkeypatch.setattr(Transport, "say", lambda self, scope_id, *told: heard.extend(told))
+    ask(cast.player1, cast.game)
+    assert not [told for told in heard if told.event == "chat.chunk"]
+
+
+def test_a_model_that_will_not_answer_is_a_clear_error_and_nothing_else(
+    cast: Cast, config: Callable[..., None]
+) -> None:
+    config(scripted_faults="refuse@forbidden")
+    Game.objects.update(decisions=Decisions.NEVER)
+    job = chat(user=cast.player1, game=cast.game, text="Say the forbidden word")
+    run_until_idle()
+    assert fresh(job).request_status == "failed"
+    assert fresh(job).error == {"code": "refused", "detail": "The storyteller will not tell this."}
+    assert (Game.objects.get(pk=cast.game.pk).state_version, Turn.objects.count()) == (1, 0)
+
+
+@pytest.mark.parametrize("fault", ["cut_off", "garbage", "busy", "fail"])
+def test_what_passes_is_tried_again_and_told_once(cast: Cast, config: Callable[..., None], fault: str) -> None:
+    config(scripted_faults=f"{fault}@stutter")
+    Game.objects.update(decisions=Decisions.NEVER)
+    job = chat(user=cast.player1, game=cast.game, text="I s-s-stutter")
+    run_until_idle()
+    assert fresh(job).request_status == "completed"
+    assert Turn.objects.count() == 1
 
 
 def test_chats_and_actions_of_a_game_are_one_line_in_the_order_of_arrival(cast: Cast) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,12 @@ from approvals.models import Approval
 from games.models import Decisions, Game, Happened, Scenario, Turn
 from games.operations import act, chat
 from games.story_events import clear, waiting
+from jobs import queue_settings
+from jobs.errors import Refused
 from jobs.models import Job, JobEvent
 from jobs.operations.operator import Operator
 from jobs.testing import replay_check, run_next, run_until_idle
+from queueproject.env import QueueDefaults
 from tests.cast import Cast
 from tests.games.story import ask, event, fresh, rule, told
 
@@ -172,3 +176,18 @@ def test_staff_see_what_waits_and_call_it_off_on_record(well: Game, cast: Cast) 
     assert Job.objects.get(type="story_event").request_status == "cancelled"
     run_until_idle()
     assert kinds(well)[:2] == ["player_action", "chat"]
+
+
+def test_a_full_queue_holds_events_back_and_never_the_turn_that_set_them_off(
+    well: Game, cast: Cast, config: Callable[..., None]
+) -> None:
+    config(queue_settings={"player_actions": QueueDefaults(waiting_per_scope=1)})
+    queue_settings.forget()
+    act(user=cast.player1, game=well, text="I open the cellar door")
+    run_next()
+    with pytest.raises(Refused):
+        [chat(user=cast.player2, game=well, text=text) for text in ("Hello?", "Anyone?")]
+    run_until_idle()
+    assert kinds(well) == ["player_action", "chat", "story_event"]
+    assert dict(well.happened.values_list("event", "last_turn")) == {"draught": 2, "bell": 2}
+    queue_settings.forget()

@@ -327,3 +327,61 @@ def test_an_answer_nobody_waits_for_any_more_is_broken_off(server: OpenAIServer,
         return await asyncio.to_thread(server.hung_up.wait, 5)
 
     assert asyncio.run(cancelled())
+
+
+CALLED = [
+    chunk({"content": "The cellar door swings open."}),
+    chunk({"tool_calls": [{"index": 0, "id": "t", "function": {"name": "propose_changes", "arguments": '{"chan'}}]}),
+    chunk({"tool_calls": [{"index": 0, "function": {"arguments": 'ges": [{"path": "doors.cellar", "op": "set",'}}]}),
+    chunk({"tool_calls": [{"index": 0, "function": {"arguments": ' "value": "open"}]}'}}]}),
+    chunk({"tool_calls": [{"index": 1, "function": {"arguments": "[]"}}]}, "tool_calls"),
+]
+
+
+def test_changes_may_come_as_a_tools_call(
+    server: OpenAIServer, ask: Callable[..., Prompt], config: Callable[..., None]
+) -> None:
+    config(llm_tools=True)
+    server.will(streams(*CALLED))
+    draft = complete(ask())
+    assert (draft.text, draft.notes) == ("The cellar door swings open.", [])
+    assert [(made.path, made.value, made.was) for made in draft.changes] == [("doors.cellar", "open", "closed")]
+    body = server.requests[0].body
+    assert [tool["function"]["name"] for tool in body["tools"]] == ["propose_changes"]
+    assert "```json" not in body["messages"][0]["content"]
+
+
+def test_a_tools_call_that_is_garbage_is_left_out_with_a_note(server: OpenAIServer, ask: Callable[..., Prompt]) -> None:
+    garbage = {"tool_calls": [{"index": 0, "function": {"arguments": '{"changes": ['}}]}
+    server.will(streams(CALLED[0], chunk(garbage, "tool_calls")))
+    draft = complete(ask())
+    assert (draft.changes, draft.notes) == ([], ["The proposed changes are not a list, and were left out."])
+
+
+def test_a_server_without_tools_is_asked_again_without_and_remembered(
+    server: OpenAIServer, ask: Callable[..., Prompt], config: Callable[..., None]
+) -> None:
+    config(llm_tools=True)
+    server.will(status(400, "this model does not support tools"), says(TOLD))
+    assert complete(ask()).changes
+    assert complete(ask()).changes
+    assert ["tools" in request.body for request in server.requests] == [True, False, False]
+
+
+def test_silence_in_the_middle_of_an_answer_ends_it(
+    server: OpenAIServer, ask: Callable[..., Prompt], config: Callable[..., None]
+) -> None:
+    config(llm_idle_seconds=0.2, llm_timeout_seconds=30)
+    server.will(never_ends(first="The door"))
+    began = time.monotonic()
+    assert failure(ask()).code == "llm_timeout"
+    assert time.monotonic() - began < 5
+    assert server.hung_up.wait(10)
+
+
+def test_changes_against_the_schema_are_left_out_with_a_note(server: OpenAIServer, ask: Callable[..., Prompt]) -> None:
+    server.will(says(TOLD))
+    doors = {"type": "object", "properties": {"cellar": {"enum": ["closed", "locked"]}}}
+    draft = complete(ask(state_schema={"properties": {"doors": doors}}))
+    assert draft.changes == []
+    assert "doors.cellar" in draft.notes[0]
