@@ -26,7 +26,8 @@ PAGE_ENTRIES = 50
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """What is shown of a request. ``ahead`` counts the requests before it while it is queued."""
+    """What is shown of a request. ``ahead`` counts the requests before it while it is queued; ``kept``: the queue
+    still knows it."""
 
     request_id: UUID
     kind: str
@@ -40,6 +41,7 @@ class Entry:
     ahead: int | None = None
     blocked_by: dict[str, Any] | None = None
     approval: Approval | None = None
+    kept: bool = False
 
     @property
     def by_dm(self) -> bool:
@@ -127,7 +129,8 @@ def _of_jobs(jobs: Iterable[Job]) -> list[Entry]:
             status=job.request_status.value,
             actor=job.owner.get_username() if job.owner else "",
             owner_id=job.owner_id,
-            text=job.payload["text"],
+            text=job.payload.get("text", ""),
+            kept=True,
             at=job.created_at,
             outcome=job.result or {},
             error=job.error["detail"] if job.ended and job.error else "",

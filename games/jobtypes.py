@@ -1,12 +1,14 @@
 """What can be asked of a game."""
 
+from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from jobs.changes import Change
 from jobs.registry import JobType
 from jobs.results import Rejected
+from jobs.workflows import Automation, Confirm, Step, Workflow, WorkflowPayload
 
 
 class PlayerAction(BaseModel):
@@ -45,6 +47,27 @@ Told = PlayerAction | Chat | StoryEvent
 """What a storyteller tells, and a person may decide on."""
 
 
+class Chronicle(WorkflowPayload):
+    """A chapter of the game's chronicle; ``text`` says what it should dwell on."""
+
+    text: Annotated[str, Field(max_length=2000)] = ""
+
+
+class Published(BaseModel):
+    """The chapter that came of it."""
+
+    chapter: int
+    title: str
+    first_turn: int
+    last_turn: int
+
+
+class Night(BaseModel):
+    """Begin a chapter in every game; ``automation`` of ``None`` is the workflow's own."""
+
+    automation: Automation | None = None
+
+
 class Applied(BaseModel):
     """What has become of an action: the turn it was, what was told, and how the state changed."""
 
@@ -53,6 +76,34 @@ class Applied(BaseModel):
     changes: list[Change]
 
 
+CHRONICLE = JobType(
+    name="chronicle",
+    queue="system",
+    payload=Chronicle,
+    result=Published | Rejected,
+    handler="games.handlers.chronicle:run",
+    internal=True,
+    workflow=Workflow(
+        title="A chapter of the chronicle",
+        description="Makes a chapter of what has happened in the game since the last one.",
+        scope="game",
+        needs="decide",
+        steps=(
+            Step("gather", "Gather the turns"),
+            Step("outline", "Outline", 3),
+            Step("write", "Write", 5),
+            Step("confirm", "A person confirms", confirm=Confirm()),
+            Step("publish", "Publish"),
+        ),
+    ),
+)
+CHRONICLE_NIGHT = JobType(
+    name="chronicle_night",
+    queue="system",
+    payload=Night,
+    result=int,
+    handler="games.handlers.chronicle:night",
+)
 PLAYER_ACTION = JobType(
     name="player_action",
     queue="player_actions",

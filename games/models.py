@@ -164,6 +164,26 @@ class Membership(models.Model):
         return f"{self.user} ({self.role}) in {self.game}"
 
 
+class Chapter(models.Model):
+    """A chapter of the game's chronicle, which tells some of its turns. Never rewritten."""
+
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="chapters")
+    number = models.PositiveIntegerField()
+    title = models.CharField(max_length=200)
+    text = models.TextField()
+    first_turn = models.PositiveIntegerField()
+    last_turn = models.PositiveIntegerField()
+    request = models.UUIDField(unique=True)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ("number",)
+        constraints = (models.UniqueConstraint(fields=("game", "number"), name="chapter_number_once"),)
+
+    def __str__(self) -> str:
+        return f"chapter {self.number} of {self.game}"
+
+
 class Turn(models.Model):
     """What one request made happen: the action, what was told of it, and how it changed the state. Never rewritten."""
 

@@ -17,7 +17,7 @@ class Prompt(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["action", "chat", "story_event"] = "action"
+    kind: Literal["action", "chat", "story_event", "outline", "chapter"] = "action"
     scene: str
     state: dict[str, JsonValue]
     state_schema: dict[str, Any] = {}
@@ -29,4 +29,9 @@ class Prompt(BaseModel):
     @property
     def streamed(self) -> bool:
         """Whether it is shown while it is written. What comes of an action is shown as a whole."""
-        return self.kind != "action"
+        return self.kind in ("chat", "story_event")
+
+    @property
+    def tells_a_turn(self) -> bool:
+        """Whether the state may change with it; what the chronicle tells has happened already."""
+        return self.kind not in ("outline", "chapter")

@@ -52,22 +52,27 @@ class DeclaredSteps:
         step = self._workflow.step(name) if self._workflow else None
         if step is None:
             raise HandlerMisuse(f"ctx.confirm({name!r}): no workflow declares a step of this name")
-        ctx, stored_as = self._context, f"{name}.{version}.confirmed"
+        stored_as = f"{name}.{version}.confirmed"
+        if stored_as not in self._context._done:
+            self._begin(step)
+        ruling = self._ask(step, draft.model_dump(mode="json"), version)
+        return ruling if ruling.regenerate else self._settled(step, stored_as, ruling)
+
+    def _settled(self, step: Step, stored_as: str, ruling: Ruling) -> Ruling:
+        """What was ruled, stored as the step's end; of the first run that came so far."""
+        ctx = self._context
         if done := ctx._begin(stored_as, StepKind.DECIDE):
             ctx._to_replay.discard(stored_as)
             return Ruling.model_validate(done.result)
-        self._begin(step)
-        ruling = self._ask(step, draft.model_dump(mode="json"), version)
-        if not ruling.regenerate:
-            with ctx.guard.lifted():
-                confirmations.settle(
-                    ctx.job_id,
-                    ctx.token,
-                    step=name,
-                    name=stored_as,
-                    ruling=ruling.model_dump(mode="json"),
-                    message=ruling.decision,
-                )
+        with ctx.guard.lifted():
+            confirmations.settle(
+                ctx.job_id,
+                ctx.token,
+                step=step.name,
+                name=stored_as,
+                ruling=ruling.model_dump(mode="json"),
+                message=ruling.decision,
+            )
         return ruling
 
     def _begin(self, step: Step) -> None:

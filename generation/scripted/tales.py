@@ -126,6 +126,9 @@ UNWANTED = re.compile(r"\b(?:no|not|without|less|fewer|skip|drop)\s+(?:(?:more|a
 DARKER = re.compile(r"\b(?:dark|darker|grim|grimmer|horror|scary)\b")
 
 
+TITLES = ["What the {place} kept", "A night in the {place}", "The {place}, and after", "Steps in the {place}"]
+MOST_PARTS = 8
+"""Of the scene, in a chapter."""
 MOST_SENTENCES = 3
 """Of one event's description."""
 
@@ -142,6 +145,8 @@ def tell(prompt: Prompt, seed: int) -> Tale:
     rng = Random(f"{seed} {canonical(prompt)}")
     if prompt.kind == "story_event":
         return _happen(prompt, rng)
+    if not prompt.tells_a_turn:
+        return _chronicle(prompt, rng)
     deed = read_deed(prompt.action)
     feedback = (prompt.feedback or "").casefold()
     unwanted = frozenset(UNWANTED.findall(feedback))
@@ -165,16 +170,33 @@ def _happen(prompt: Prompt, rng: Random) -> Tale:
     return Tale(f"{words} {heeded}".strip(), [effect.change for effect in found])
 
 
+def _chronicle(prompt: Prompt, rng: Random) -> Tale:
+    """What has happened, in the first words of each part of the scene: with a title, or as a chapter."""
+    nothing = read_deed("")
+    parts = [part.rpartition("\n")[2] for part in prompt.scene.split("\n\n")]
+    told = [SENTENCE.split(" ".join(part.split()))[0] for part in parts if part.strip()]
+    if prompt.kind == "outline":
+        title = rng.choice(TITLES).format(place=_place(prompt))
+        return Tale(f"{title}\n{' '.join(told[-MOST_PARTS:])}", [])
+    ending = _filled([rng.choice(HEEDED if prompt.feedback else CLOSINGS)], prompt, nothing)
+    return Tale("\n\n".join([*told[-MOST_PARTS:], ending]), [])
+
+
+def _place(prompt: Prompt) -> str:
+    """Where the scene was last."""
+    places = PLACE.findall(prompt.scene)
+    return str(places[-1]).lower() if places else "place"
+
+
 def canonical(prompt: Prompt) -> str:
     """The prompt as text that does not depend on the order of keys, which a database may change."""
     return json.dumps(prompt.model_dump(mode="json"), sort_keys=True)
 
 
 def _filled(sentences: list[str], prompt: Prompt, deed: Deed) -> str:
-    places = PLACE.findall(prompt.scene)
     return " ".join(filter(None, sentences)).format(
         actor=" ".join(prompt.actor.split()),
         phrase=deed.phrase if prompt.kind == "action" else shorten(prompt.action),
-        place=places[-1].lower() if places else "place",
+        place=_place(prompt),
         feedback=shorten(prompt.feedback or "").rstrip(" .!,;"),
     )

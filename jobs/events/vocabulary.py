@@ -13,6 +13,7 @@ NUMBERED: dict[str, str] = {
     "approval.expired": "Nobody decided in time: `decision` is the default that was taken instead.",
     "approval.withdrawn": "The request ended before anyone decided.",
     "game.state_updated": "The game moved on: `turn`, and `changes` of the state.",
+    "game.chapter_published": "The chronicle has another chapter: `chapter`, `title`.",
     "workflow.step.started": "A declared step begins: `step`, `title`, `index`, `total`, `percentage` of the whole, "
     "`message`.",
     "workflow.step.progress": "How far it is, or what it waits for; the same fields. Deciders see who confirmed it.",

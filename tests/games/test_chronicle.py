@@ -133,9 +133,10 @@ def test_every_night_a_chapter_is_begun_where_something_has_happened(cast: Cast)
         run_until_idle()
     job = Job.objects.get(type=CHRONICLE.name)  # one, though two nights have passed: it is still being made
     assert (job.owner, job.status) == (cast.dm, "waiting")
-    assert list(Job.objects.filter(type=CHRONICLE_NIGHT.name).order_by("pk").values_list("status", flat=True)) == [
-        "completed"
-    ] * 2
+    assert (
+        list(Job.objects.filter(type=CHRONICLE_NIGHT.name).order_by("pk").values_list("status", flat=True))
+        == ["completed"] * 2
+    )
 
 
 def browse(user: User) -> Client:
