@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from ninja import Router, Schema
 
 from accounts.authentication import CAN_READ
-from jobs import api_ops, api_schedules, api_workflows, queries
+from jobs import api_callbacks, api_ops, api_schedules, api_workflows, queries
 from jobs.errors import NotFound
 from jobs.models import request_uuid
 from jobs.progress import progress_of
@@ -18,6 +18,7 @@ router = Router(tags=["requests"])
 router.add_router("", api_ops.router)
 router.add_router("", api_schedules.router)
 router.add_router("", api_workflows.router)
+router.add_router("", api_callbacks.router)
 
 
 class BlockedBy(Schema):

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 from redis.exceptions import RedisError
 
-from jobs.registry import job_types
+from jobs.registry import versions
 from jobs.transport import transport
 
 
@@ -24,7 +24,7 @@ def queues_are_served(**_: Any) -> list[CheckMessage]:
     hint = f"Known are {', '.join(settings.RQ_QUEUES)}: queueproject/queues.py lists them."
     return [
         Error(f"Job type {kind.name!r} names the queue {kind.queue!r}, which nobody serves.", hint=hint, id="jobs.E001")
-        for kind in job_types().values()
+        for kind in versions().values()
         if kind.queue not in settings.RQ_QUEUES
     ]
 

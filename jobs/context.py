@@ -7,7 +7,8 @@ again; every write is bound to the claim's token, so a handler whose lease is ov
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, ParamSpec, Protocol, TypeVar, cast, get_type_hints
@@ -21,21 +22,22 @@ from pydantic import BaseModel, TypeAdapter
 from jobs import queue_settings
 from jobs.declared import DeclaredSteps
 from jobs.ephemeral import Chunks
-from jobs.errors import ChildFailed, HandlerMisuse, StepMismatch, TimedOut
+from jobs.errors import ChildFailed, HandlerMisuse, PermanentError, StepMismatch, TimedOut
 from jobs.events.ledger import Ledger, ledger
 from jobs.failpoints import failpoint
 from jobs.guard import WriteGuard
+from jobs.memory import Memory
 from jobs.models import Job, JobLog, JobStep, StepKind
-from jobs.operations import answers, waits
+from jobs.operations import answers, callbacks, waits
 from jobs.operations.leases import CancelRequested, LeaseLost, lock_held
 from jobs.operations.transitions import record_step
-from jobs.registry import JobType
+from jobs.registry import Call, JobType
 from jobs.results import Ruling
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-NAME_CHARACTERS = 100
+SWALLOWED = "let BaseException pass, catch Exception at most"
 
 
 class Suspended(BaseException):
@@ -75,19 +77,22 @@ class JobContext:
         self.job_id = job.pk
         self.token = job.token
         self.attempt = job.attempt
-        self.guard = WriteGuard()
+        self.guard = WriteGuard(self._misused)
         self.lost = False
         self.called_off = False
         self.job = job
-        self._runtime = runtime
         self.deadline = time.monotonic() + timeout_seconds(job)
-        self._done = {step.name: step for step in JobStep.objects.filter(job=job, run=job.run)} if job.token > 1 else {}
-        self._to_replay = set(self._done)
-        self._used: set[str] = set()
-        self._book: Ledger | None = None
-        self.suspended = False
-        self.declared = DeclaredSteps(self)
+        self.suspended = ""
+        """The step that the job waits for now, if it does."""
+        self.misuse: PermanentError | None = None
+        """The first rule that the handler broke: the job fails by it, whatever the handler makes of the exception."""
         self.chunks = Chunks(request_id=self.request_id, kind=(job.root or job).type, attempt=job.token)
+        self._runtime = runtime
+        self._memory = Memory(job)
+        self._callbacks: dict[str, str] = {}
+        self._book: Ledger | None = None
+        self._failed = ""
+        self.declared = DeclaredSteps(self)
 
     # -- verbs ---------------------------------------------------------------------------------------------------
 
@@ -95,9 +100,10 @@ class JobContext:
         """Compute or read; the result is kept. No transaction is open; after a crash it may run again."""
         adapter = _adapter(fn)
         if done := self._begin(name, StepKind.STEP):
-            return cast("R", self._read_back(done, adapter))
-        failpoint(f"before_step:{name}")
-        return cast("R", self._keep(name, StepKind.STEP, adapter, fn(*args, **kwargs)))
+            return cast("R", adapter.validate_python(done.result))
+        with self._live(name):
+            failpoint(f"before_step:{name}")
+            return cast("R", self._keep(name, StepKind.STEP, adapter, fn(*args, **kwargs)))
 
     def commit(self, name: str, fn: Callable[..., R], *args: Any, lanes: tuple[str, ...] = (), **kwargs: Any) -> R:
         """Run ``fn``'s writes and keep its result in one transaction, exactly once, if the claim still holds.
@@ -106,20 +112,21 @@ class JobContext:
         """
         adapter = _adapter(fn)
         if done := self._begin(name, StepKind.COMMIT):
-            return cast("R", self._read_back(done, adapter))
-        failpoint(f"before_commit:{name}")
-        with self.guard.lifted(), ledger(lanes=lanes) as book:
-            job = lock_held(self.job_id, self.token)
-            self._book = book
-            try:
-                value = fn(*args, **kwargs)
-            finally:
-                self._book = None
-            stored = adapter.dump_python(value, mode="json")
-            record_step(job, name=name, kind=StepKind.COMMIT, result=stored)
-            failpoint(f"in_commit:{name}")
-        failpoint(f"after_commit:{name}")
-        return cast("R", adapter.validate_python(stored))
+            return cast("R", adapter.validate_python(done.result))
+        with self._live(name):
+            failpoint(f"before_commit:{name}")
+            with self.guard.lifted(), ledger(lanes=lanes) as book:
+                job = lock_held(self.job_id, self.token)
+                self._book = book
+                try:
+                    value = fn(*args, **kwargs)
+                finally:
+                    self._book = None
+                stored = adapter.dump_python(value, mode="json")
+                record_step(job, name=name, kind=StepKind.COMMIT, result=stored)
+                failpoint(f"in_commit:{name}")
+            failpoint(f"after_commit:{name}")
+            return cast("R", adapter.validate_python(stored))
 
     def io(self, name: str, fn: Callable[..., Coroutine[Any, Any, R]], *args: Any) -> R:
         """Await the network on the worker's event loop, with no database connection held; the result is kept.
@@ -129,31 +136,40 @@ class JobContext:
         """
         adapter = _adapter(fn)
         if done := self._begin(name, StepKind.IO):
-            return cast("R", self._read_back(done, adapter))
-        failpoint(f"before_io:{name}")
-        if not connection.in_atomic_block:
+            return cast("R", adapter.validate_python(done.result))
+        with self._live(name):
+            failpoint(f"before_io:{name}")
             connection.close()
-        key = f"{self.job.public_id}:{self.job.run}:{name}"
-        remaining = self.deadline - time.monotonic()
-        value = self._runtime.run_io(self, fn(*args, idempotency_key=key), max(remaining, 0.0))
-        failpoint(f"after_io:{name}")
-        return cast("R", self._keep(name, StepKind.IO, adapter, value))
+            key = f"{self.job.public_id}:{self.job.run}:{name}"
+            remaining = self.deadline - time.monotonic()
+            value = self._runtime.run_io(self, fn(*args, idempotency_key=key), max(remaining, 0.0))
+            failpoint(f"after_io:{name}")
+            return cast("R", self._keep(name, StepKind.IO, adapter, value))
 
     # -- waits ---------------------------------------------------------------------------------------------------
 
     def call(self, name: str, job_type: JobType, **payload: Any) -> Any:
         """Run another job and wait for its result. ``ChildFailed`` carries the child's error when it has none."""
         done = self._begin(name, StepKind.CALL)
-        if done is not None and done.error is None:
-            return self._read_back(done, job_type.adapter)
-        if done is not None and done.error is not None and done.attempt == self.attempt:
-            self._to_replay.discard(name)
-            raise ChildFailed(done.error["code"], done.error["detail"])
-        self._refuse_in_atomic(name)
-        with self.guard.lifted():
-            waits.call(self.job_id, self.token, name=name, job_type=job_type, payload=payload)
-        failpoint(f"after_call:{name}")
-        raise self._suspended()
+        if done is None:
+            with self._waiting(name):
+                waits.call(self.job_id, self.token, name=name, job_type=job_type, payload=payload)
+            raise self._suspended(name)
+        return _result_of(done, job_type)
+
+    def gather(self, name: str, *calls: Call) -> list[Any]:
+        """Run other jobs at the same time and wait for all: in order, the result of each or its ``ChildFailed``.
+
+        They are kept as steps ``<name>.0``, ``<name>.1`` and so on. The next attempt calls those again that failed.
+        """
+        names = [f"{name}.{n}" for n in range(len(calls))]
+        found = self._begin_all(names, StepKind.CALL)
+        missing = [(step, call) for step, call, done in zip(names, calls, found, strict=True) if done is None]
+        if missing:
+            with self._waiting(name):
+                waits.gather(self.job_id, self.token, name=name, calls=missing)
+            raise self._suspended(name)
+        return [_outcome_of(done, call.job_type) for done, call in zip(found, calls, strict=True) if done is not None]
 
     def decide(self, subject: str, draft: BaseModel, *, version: int) -> Ruling:
         """Have a person decide about this version of a draft; kept as step ``<subject>.<version>``.
@@ -162,26 +178,43 @@ class JobContext:
         """
         name = f"{subject}.{version}"
         if done := self._begin(name, StepKind.DECIDE):
-            return cast("Ruling", self._read_back(done, _RULING))
-        self._refuse_in_atomic(name)
-        with self.guard.lifted():
+            return Ruling.model_validate(done.result)
+        with self._waiting(name):
             body = draft.model_dump(mode="json")
             ruling = waits.decide(self.job_id, self.token, name=name, subject=subject, version=version, draft=body)
-        failpoint(f"after_decide:{name}")
-        if ruling is not None:
-            return Ruling.model_validate(ruling)
-        raise self._suspended()
+        if ruling is None:
+            raise self._suspended(name)
+        return Ruling.model_validate(ruling)
 
     def sleep(self, name: str, until: datetime | timedelta | float) -> None:
         """Go on after a time (in seconds, or a ``timedelta``) or at one. No slot is taken meanwhile."""
-        if done := self._begin(name, StepKind.SLEEP):
-            self._to_replay.discard(done.name)
-            return
-        self._refuse_in_atomic(name)
-        with self.guard.lifted():
-            answers.sleep(self.job_id, self.token, name=name, until=_moment(name, until))
-        failpoint(f"after_wait:{name}")
-        raise self._suspended()
+        if self._begin(name, StepKind.SLEEP) is None:
+            with self._waiting(name):
+                answers.sleep(self.job_id, self.token, name=name, until=_moment(name, until))
+            raise self._suspended(name)
+
+    def callback(self, name: str, *, verifier: str = "") -> str:
+        """A token to hand to somebody, who answers with it at ``POST /v1/callbacks/<token>``; the same on every replay.
+
+        ``verifier``: the registered one that has to believe who answers, besides the token.
+        ``jobs.operations.callbacks.path`` makes an address of the token.
+        """
+        minted = self._begin(name, StepKind.CALLBACK)
+        if minted is None:
+            with self._waiting(name):
+                minted = callbacks.mint(self.job_id, self.token, name=name, verifier=verifier)
+        token = callbacks.token_of(self.job, minted)
+        self._callbacks[token] = name
+        return token
+
+    def wait_for(self, token: str, *, timeout: timedelta | None = None) -> Any:
+        """Wait for the JSON that comes to this callback; it may have come before. Kept as step ``<name>.answer``.
+
+        ``TimedOut`` when nothing has come for that long since the job began to wait; later answers are refused.
+        """
+        if token not in self._callbacks:
+            raise self._misused(HandlerMisuse("ctx.wait_for: ctx.callback did not mint this token"))
+        return self.receive(callbacks.answer_name(self._callbacks[token]), timeout=timeout)
 
     def receive(self, name: str, *, timeout: timedelta | None = None) -> Any:
         """Wait for what ``jobs.operations.answers.give`` brings under this name; it may have come before.
@@ -190,13 +223,10 @@ class JobContext:
         """
         done = self._begin(name, StepKind.ANSWER)
         if done is None:
-            self._refuse_in_atomic(name)
-            with self.guard.lifted():
+            with self._waiting(name):
                 done = answers.receive(self.job_id, self.token, name=name, timeout=timeout)
-            failpoint(f"after_wait:{name}")
-            if done is None:
-                raise self._suspended()
-        self._to_replay.discard(name)
+        if done is None:
+            raise self._suspended(name)
         if done.error is not None:
             raise TimedOut(**done.error)
         return done.result
@@ -213,7 +243,8 @@ class JobContext:
     def emit(self, event: str, data: dict[str, Any] | None, *, private: dict[str, Any] | None = None) -> None:
         """A numbered event in the request's scope, with the writes of the ``commit`` that it tells of."""
         if self._book is None:
-            raise HandlerMisuse(f"ctx.emit({event!r}) outside ctx.commit: an event belongs to the writes it tells of")
+            rule = f"ctx.emit({event!r}) outside ctx.commit: an event belongs to the writes it tells of"
+            raise self._misused(HandlerMisuse(rule))
         self._book.tell(self.job.root or self.job, event, data, private=private)
 
     def log(self, text: str) -> None:
@@ -245,30 +276,83 @@ class JobContext:
     @property
     def replaying(self) -> bool:
         """Whether steps of an earlier claim are still being read back."""
-        return bool(self._to_replay)
+        return self._memory.replaying
+
+    def finish(self) -> None:
+        """The handler has returned. Raises the rule it broke, ``StepMismatch`` if it left out what it did before."""
+        if self.suspended:
+            raise self._misused(
+                HandlerMisuse(f"the handler swallowed the suspension of {self.suspended!r}: {SWALLOWED}")
+            )
+        if self.misuse is not None:
+            raise self.misuse
+        self._memory.finish()
 
     # -- inside --------------------------------------------------------------------------------------------------
 
     def _begin(self, name: str, kind: StepKind) -> JobStep | None:
+        return self._begin_all([name], kind)[0]
+
+    def _begin_all(self, names: Sequence[str], kind: StepKind) -> list[JobStep | None]:
+        found = self._recall(names, kind)
+        if None in found:
+            first = names[found.index(None)]
+            self.declared.begin(first)
+            self._go_live(first, kind)
+        return found
+
+    def _recall(self, names: Sequence[str], kind: StepKind) -> list[JobStep | None]:
         if self.called_off:
             raise CancelRequested
+        if self.suspended:
+            self._misused(HandlerMisuse(f"the handler swallowed the suspension of {self.suspended!r}: {SWALLOWED}"))
         if self.lost or self.suspended:
             raise LeaseLost(f"the handler went on after job {self.job_id} was no longer its own")
-        if not name or len(name) > NAME_CHARACTERS:
-            raise HandlerMisuse(f"step name {name!r}: use 1 to {NAME_CHARACTERS} characters")
-        if name in self._used:
-            raise HandlerMisuse(f"step name {name!r} is used twice: put the round into the name")
-        self._used.add(name)
-        done = self._done.get(name)
-        if done is not None and done.kind != kind:
-            raise StepMismatch(f"step {name!r} was recorded as {done.kind} and is now {kind.value}")
-        if done is None or done.error is not None:
-            self.declared.begin(name)
-        return done
+        if self.misuse is not None:
+            raise self.misuse
+        with self._rules():
+            if self._failed:
+                raise HandlerMisuse(
+                    f"the handler went on with {names[0]!r} after {self._failed!r} had failed: let the exception pass, "
+                    "or catch it in the step and return what the handler needs to know"
+                )
+            if connection.in_atomic_block:
+                raise HandlerMisuse(
+                    f"{names[0]!r} is asked for inside a transaction: call the context outside of atomic"
+                )
+            return self._memory.recall(names, kind)
 
-    def _read_back(self, done: JobStep, adapter: TypeAdapter[Any]) -> Any:
-        self._to_replay.discard(done.name)
-        return adapter.validate_python(done.result)
+    def _go_live(self, name: str, kind: StepKind) -> None:
+        """The step is to be done now, for the first time in this attempt."""
+        with self._rules():
+            self._memory.go_live(name, kind)
+
+    @contextmanager
+    def _rules(self) -> Iterator[None]:
+        try:
+            yield
+        except (HandlerMisuse, StepMismatch) as misuse:
+            raise self._misused(misuse) from None
+
+    def _misused(self, misuse: PermanentError) -> PermanentError:
+        self.misuse = self.misuse or misuse
+        return misuse
+
+    @contextmanager
+    def _live(self, name: str) -> Iterator[None]:
+        """The step's own work. A failure is not kept, so nothing may be built on it."""
+        try:
+            yield
+        except Exception:
+            self._failed = name
+            raise
+
+    @contextmanager
+    def _waiting(self, name: str) -> Iterator[None]:
+        """The queue's own writes about a wait."""
+        with self._live(name), self.guard.lifted():
+            yield
+            failpoint(f"after_wait:{name}")
 
     def _keep(self, name: str, kind: StepKind, adapter: TypeAdapter[Any], value: Any) -> Any:
         stored = adapter.dump_python(value, mode="json")
@@ -278,13 +362,22 @@ class JobContext:
         failpoint(f"after_step:{name}")
         return adapter.validate_python(stored)
 
-    def _refuse_in_atomic(self, name: str) -> None:
-        if connection.in_atomic_block:
-            raise HandlerMisuse(f"{name!r} would wait inside a transaction: suspend outside atomic and ctx.commit")
-
-    def _suspended(self) -> Suspended:
-        self.suspended = True
+    def _suspended(self, name: str) -> Suspended:
+        self.suspended = name
         return Suspended()
+
+
+def _result_of(done: JobStep, job_type: JobType) -> Any:
+    if done.error is not None:
+        raise ChildFailed(done.error["code"], done.error["detail"])
+    return job_type.adapter.validate_python(done.result)
+
+
+def _outcome_of(done: JobStep, job_type: JobType) -> Any:
+    try:
+        return _result_of(done, job_type)
+    except ChildFailed as error:
+        return error
 
 
 def _moment(name: str, until: datetime | timedelta | float) -> datetime | Combinable:
@@ -293,9 +386,6 @@ def _moment(name: str, until: datetime | timedelta | float) -> datetime | Combin
             raise HandlerMisuse(f"{name!r} sleeps until a time without a time zone")
         return until
     return answers.from_now(until if isinstance(until, timedelta) else timedelta(seconds=until))
-
-
-_RULING: TypeAdapter[Any] = TypeAdapter(Ruling)
 
 
 def _adapter(fn: Callable[..., Any]) -> TypeAdapter[Any]:

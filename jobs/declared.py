@@ -53,7 +53,7 @@ class DeclaredSteps:
         if step is None:
             raise HandlerMisuse(f"ctx.confirm({name!r}): no workflow declares a step of this name")
         stored_as = f"{name}.{version}.confirmed"
-        if stored_as not in self._context._done:
+        if not self._context._memory.has(stored_as):
             self._begin(step)
         ruling = self._ask(step, draft.model_dump(mode="json"), version)
         return ruling if ruling.regenerate else self._settled(step, stored_as, ruling)
@@ -62,7 +62,6 @@ class DeclaredSteps:
         """What was ruled, stored as the step's end; of the first run that came so far."""
         ctx = self._context
         if done := ctx._begin(stored_as, StepKind.DECIDE):
-            ctx._to_replay.discard(stored_as)
             return Ruling.model_validate(done.result)
         with ctx.guard.lifted():
             confirmations.settle(
@@ -76,7 +75,6 @@ class DeclaredSteps:
         return ruling
 
     def _begin(self, step: Step) -> None:
-        self._context._refuse_in_atomic(step.name)
         with self._context.guard.lifted():
             workflow_steps.begin(self._context.job_id, self._context.token, name=step.name)
         self.current = step.name
@@ -104,7 +102,7 @@ class DeclaredSteps:
 
     def _word(self, step: Step, terms: Confirm, draft: dict[str, Any], version: int) -> dict[str, Any]:
         ctx, name = self._context, confirmations.wait_name(step.name, version)
-        if name not in ctx._done:
+        if not ctx._memory.has(name):
             with ctx.guard.lifted():
                 confirmations.ask(ctx.job_id, ctx.token, step=step.name, version=version, terms=terms, draft=draft)
         try:

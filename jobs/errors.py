@@ -5,16 +5,17 @@ QueueError                what a caller may be told: code, HTTP status, sentence
 ├── Forbidden        403  forbidden
 ├── Invalid          422  invalid (with the path of every mistake)
 ├── Conflict         409  its own code (with what stands instead)
+├── Gone             410  gone
 ├── Refused          429  its own code (with when to ask again)
 └── Unavailable      503  unavailable
 HandlerError              what a handler or provider raises about its own attempt
 ├── PermanentError        no further attempt
 │   ├── ChildFailed       a child job that ``ctx.call`` waited for ended without a result
 │   ├── TimedOut          no answer came in the time that ``ctx.wait_for`` or ``ctx.receive`` gave
-│   └── StepMismatch      the code no longer matches what this job already did
+│   ├── StepMismatch      the code no longer matches what this job already did
+│   └── HandlerMisuse     a rule of durable functions was broken by the handler
 ├── RetryLater            another attempt after a given time
 └── Snooze                not now: the same attempt after a given time
-HandlerMisuse             a rule of durable functions was broken by the handler
 """
 
 from __future__ import annotations
@@ -70,6 +71,13 @@ class Conflict(QueueError):
     default_code = "conflict"
 
 
+class Gone(QueueError):
+    """It was there, and its time is over."""
+
+    status = 410
+    default_code = "gone"
+
+
 class Refused(QueueError):
     """A limit is reached, named in ``limit``; ``retry_after`` is in seconds."""
 
@@ -110,7 +118,8 @@ class TimedOut(PermanentError):
 
 
 class StepMismatch(PermanentError):
-    """A step of this name was recorded as another kind of step: the handler changed under a running job."""
+    """The handler asks for other steps than this job did before: it changed under a running job, or takes another
+    way each time it runs. The message tells what is recorded and what was asked for."""
 
     def __init__(self, detail: str) -> None:
         super().__init__("step_mismatch", detail)
@@ -135,5 +144,7 @@ class Snooze(HandlerError):
 class HandlerMisuse(PermanentError):
     """The handler broke a rule of durable functions; the message names the rule and the step."""
 
+    CODE: ClassVar[str] = "handler_misuse"
+
     def __init__(self, detail: str) -> None:
-        super().__init__("handler_misuse", detail)
+        super().__init__(self.CODE, detail)

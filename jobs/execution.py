@@ -15,13 +15,15 @@ from django.db import InterfaceError, OperationalError
 from pydantic import ValidationError
 from structlog.contextvars import bind_contextvars, bound_contextvars
 
+from jobs import backoff, registry
 from jobs.context import JobContext, Suspended
 from jobs.declared import Declined
 from jobs.errors import HandlerError, HandlerMisuse, PermanentError, QueueError, RetryLater, Snooze
 from jobs.models import Job
+from jobs.operations import waits
 from jobs.operations.leases import CancelRequested, LeaseLost
 from jobs.operations.outcomes import Ended, How
-from jobs.registry import JobType, job_types
+from jobs.registry import JobType
 from jobs.results import Rejected
 
 logger = logging.getLogger(__name__)
@@ -48,26 +50,51 @@ def execute(job: Job, context_of: Callable[[Job], JobContext]) -> Ended | None:
 
 
 def _execute(job: Job, context_of: Callable[[Job], JobContext]) -> Ended | None:
-    job_type = job_types().get(job.type)
+    job_type = registry.find(job.type, job.version)
     if job_type is None:
-        return _failed(job, PermanentError("unknown_job_type", f"this worker knows no job type {job.type!r}"))
+        return _failed(job, _unknown(job))
+    if job.error is not None and job.error["code"] == HandlerMisuse.CODE:
+        return _failed(job, HandlerMisuse(job.error["detail"]))
+    context: JobContext | None = None
     try:
         context = context_of(job)
         bind_contextvars(request=context.request_id)
-        with context.guard.installed():
-            result = resolve(job_type.handler)(context, job_type.payload.model_validate(job.payload))
+        ended = _completed(job, job_type, _handled(job, job_type, context))
     except (Suspended, LeaseLost):
-        return None
+        ended = None
     except Declined as no:
-        return Ended(**_of(job), how=How.REJECTED, **_declined(no.reason))
+        ended = Ended(**_of(job), how=How.REJECTED, **_declined(no.reason))
     except CancelRequested:
-        return Ended(**_of(job), how=How.CANCELLED)
+        ended = Ended(**_of(job), how=How.CANCELLED)
     except BaseException as error:  # a handler that calls sys.exit() fails its attempt, not its worker
-        return _failed(job, error)
-    if context.suspended:
-        logger.error("the handler of %s swallowed its suspension: its return value is ignored", job)
+        ended = _failed(job, (context and context.misuse) or error)
+    if context is not None and context.suspended:
+        _tell_misuse(job, context)
         return None
-    return _completed(job, job_type, result)
+    return ended
+
+
+def _unknown(job: Job) -> HandlerError:
+    """While a new version is rolled out, another worker may know it: this one tries again, ever later."""
+    if job.type not in registry.job_types():
+        return PermanentError("unknown_job_type", f"this worker knows no job type {job.type!r}")
+    config = settings.CONFIG
+    seconds = backoff.delay_seconds(job.token, None, first=config.backoff_seconds, cap=config.backoff_cap_seconds)
+    return Snooze(seconds, f"this worker knows no version {job.version} of job type {job.type!r}")
+
+
+def _handled(job: Job, job_type: JobType, context: JobContext) -> Any:
+    with context.guard.installed():
+        result = resolve(job_type.handler)(context, job_type.payload.model_validate(job.payload))
+    context.finish()
+    return result
+
+
+def _tell_misuse(job: Job, context: JobContext) -> None:
+    """The job waits, so it can't end now: a rule broken meanwhile is what its next claim ends with."""
+    if context.misuse is not None:
+        logger.error("%s waits for %r, but %s", job, context.suspended, context.misuse.detail)
+        waits.tell_misuse(job.pk, job.token, {"code": context.misuse.code, "detail": context.misuse.detail})
 
 
 def _completed(job: Job, job_type: JobType, result: Any) -> Ended:

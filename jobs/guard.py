@@ -11,13 +11,14 @@ from django.db import connection
 
 from jobs.errors import HandlerMisuse
 
-READS = re.compile(r"\s*(SELECT|WITH|SAVEPOINT|RELEASE|ROLLBACK|SET|SHOW|EXPLAIN|PRAGMA)\b", re.IGNORECASE)
+READS = re.compile(r"\s*(SELECT|WITH|BEGIN|SAVEPOINT|RELEASE|ROLLBACK|SET|SHOW|EXPLAIN|PRAGMA)\b", re.IGNORECASE)
 
 
 class WriteGuard:
     """Refuses statements that write while a handler's own code runs outside ``commit``."""
 
-    def __init__(self) -> None:
+    def __init__(self, misused: Callable[[HandlerMisuse], Exception]) -> None:
+        self._misused = misused
         self._open = False
 
     @contextmanager
@@ -38,5 +39,6 @@ class WriteGuard:
     def _check(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
         if not self._open and isinstance(sql, str) and not READS.match(sql):
             verb = sql.split(None, 1)[0] if sql.strip() else sql
-            raise HandlerMisuse(f"the handler writes outside ctx.commit ({verb} …): move it into ctx.commit(name, fn)")
+            rule = f"the handler writes outside ctx.commit ({verb} …): move it into ctx.commit(name, fn)"
+            raise self._misused(HandlerMisuse(rule))
         return execute(sql, params, many, context)

@@ -234,10 +234,10 @@ class Job(models.Model):
         )
 
     def declared(self) -> JobType:
-        """The job type as this process knows it; ``KeyError`` if it does not."""
+        """The job's type in the version it began with; ``KeyError`` if this process does not know it."""
         from jobs.registry import job_type
 
-        return job_type(self.type)
+        return job_type(self.type, self.version)
 
 
 class IfDead(models.TextChoices):

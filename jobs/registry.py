@@ -6,7 +6,7 @@ so a web process never imports a handler, and nothing that arrives through Redis
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -31,6 +31,9 @@ class JobType:
     process of its own, which can be killed and limited. ``concurrency_key``: see ``enqueue``.
     ``internal``: only code asks for it, because what it does rests on checks that the asking code makes; operators
     neither add nor schedule it.
+
+    A handler that would do other steps than before is declared as the next ``version``, beside the one that jobs in
+    flight began with; that one can go when ``manage.py check --deploy`` no longer names it.
     """
 
     name: str
@@ -53,9 +56,21 @@ class JobType:
         object.__setattr__(self, "adapter", TypeAdapter(self.result))
         if self.workflow is not None and not issubclass(self.payload, WorkflowPayload):
             raise ValueError(f"workflow {self.name!r}: its payload must be a WorkflowPayload")
-        if self.name in _job_types:
-            raise ValueError(f"job type {self.name!r} is declared twice")
-        _job_types[self.name] = self
+        if (self.name, self.version) in _job_types:
+            raise ValueError(f"version {self.version} of job type {self.name!r} is declared twice")
+        _job_types[self.name, self.version] = self
+
+
+@dataclass(frozen=True, init=False)
+class Call:
+    """One of the calls that ``ctx.gather`` makes: ``Call(LLM_REASON, prompt=…)``."""
+
+    job_type: JobType
+    payload: dict[str, Any]
+
+    def __init__(self, job_type: JobType, **payload: Any) -> None:
+        object.__setattr__(self, "job_type", job_type)
+        object.__setattr__(self, "payload", payload)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,29 +157,43 @@ class QueueStatus:
     people: bool = False
 
 
+Verifier = Callable[[Mapping[str, str], bytes], bool]
+"""Whether to believe who sent an answer to a callback, by its headers (any case) and its body as it was sent."""
+
 Tick = Callable[[], float]
 """One bounded batch of a service; returns the seconds until it wants to run again."""
 
-_job_types: dict[str, JobType] = {}
+_job_types: dict[tuple[str, int], JobType] = {}
 _scopes: dict[str, ScopeRules] = {}
 _ticks: dict[str, Tick] = {}
 _queues: dict[str, Callable[[], QueueStatus]] = {}
 _decisions: list[DecisionWait] = []
+_verifiers: dict[str, Verifier] = {}
 
 
-def job_type(name: str) -> JobType:
-    """The declared type of this stored name; ``KeyError`` if this process knows none."""
-    return _job_types[name]
+def job_type(name: str, version: int | None = None) -> JobType:
+    """The declared type of this stored name, the newest or of a version; ``KeyError`` if this process knows none."""
+    return job_types()[name] if version is None else _job_types[name, version]
+
+
+def find(name: str, version: int) -> JobType | None:
+    """This version of a declared type, if this process knows it."""
+    return _job_types.get((name, version))
 
 
 def job_types() -> dict[str, JobType]:
-    """All declared types by name."""
+    """The newest version of each declared type, by name."""
+    return {name: _job_types[name, version] for name, version in sorted(_job_types)}
+
+
+def versions() -> dict[tuple[str, int], JobType]:
+    """All versions of all declared types."""
     return dict(_job_types)
 
 
 def askable() -> dict[str, JobType]:
     """The types that operators may add and schedule, by name."""
-    return {name: declared for name, declared in _job_types.items() if not declared.internal}
+    return {name: declared for name, declared in job_types().items() if not declared.internal}
 
 
 def register_decisions(port: DecisionWait) -> None:
@@ -200,6 +229,16 @@ def scope_rules(key: str) -> ScopeRules:
 def scope_kinds() -> dict[str, ScopeRules]:
     """Every kind of scope with its rules."""
     return dict(_scopes)
+
+
+def register_verifier(name: str, verifier: Verifier) -> None:
+    """Someone whose answers ``ctx.callback(…, verifier=name)`` expects proves by this that they are his."""
+    _verifiers[name] = verifier
+
+
+def verifiers() -> dict[str, Verifier]:
+    """Those that are registered, by name."""
+    return dict(_verifiers)
 
 
 def register_tick(name: str, tick: Tick) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
 from jobs import registry
 from jobs.errors import Conflict, NotFound
@@ -17,23 +18,64 @@ from jobs.states import Status
 
 
 def cancel(job_id: int) -> Job:
-    """Call off a request and everything beneath it; the root's row as it then stands.
+    """Call off a job and everything beneath it; its row as it then stands.
 
-    What does not run ends at once, children before the root. What runs is told to stop; a commit that gets there
-    first wins. Asking twice changes nothing; a request that has ended is a ``Conflict`` with code ``ended``.
+    What does not run ends at once, children before their parents. What runs is told to stop; a commit that gets there
+    first wins. A parent that waits for the job gets ``ChildFailed``. Asking twice changes nothing; a job that has ended
+    is a ``Conflict`` with code ``ended``.
     """
-    family = list(Job.objects.open().filter(Q(pk=job_id) | Q(root=job_id)).values_list("pk", "lane_id"))
-    with ledger(lanes={lane for _, lane in family if lane is not None}) as book:
-        jobs = lock([job_id, *(pk for pk, _ in family)])
-        root = jobs.get(job_id)
-        if root is None:
+    family = _family(job_id)
+    beneath = _beneath(job_id, family)
+    with ledger(lanes={lane for pk, _, lane in family if pk in beneath and lane is not None}) as book:
+        jobs = lock({job_id, *beneath, *_parent_of(job_id)})
+        # A job that ran may have called another before its row was locked.
+        late = _beneath(job_id, _family(job_id)) - jobs.keys()
+        jobs |= lock(late) if late else {}
+        job = jobs.get(job_id)
+        if job is None:
             raise NotFound("there is no such job")
-        if root.ended:
-            raise Conflict(f"the request has ended: {root.request_status.value}", code="ended")
-        if root.cancel_requested_at is None:
-            _ask_to_stop(jobs)
-            _end_what_does_not_run(book, jobs)
-    return root
+        if job.ended:
+            raise Conflict(f"the request has ended: {job.request_status.value}", code="ended")
+        if job.cancel_requested_at is None:
+            mine = {pk: row for pk, row in jobs.items() if pk in beneath | late}
+            _ask_to_stop(mine)
+            _end_what_does_not_run(book, mine, jobs)
+    return job
+
+
+def end_called_off(root_id: int) -> None:
+    """End what was called off in a request's family and waited for the last of its children to stop."""
+    family = _family(root_id)
+    with ledger(lanes={lane for *_, lane in family if lane is not None}) as book:
+        jobs = lock([pk for pk, *_ in family])
+        called_off = {pk: job for pk, job in jobs.items() if job.cancel_requested_at is not None}
+        _end_what_does_not_run(book, called_off, jobs)
+
+
+Kin = tuple[int, int | None, int | None]
+"""A job's id, its parent's and its lane's."""
+
+
+def _family(job_id: int) -> list[Kin]:
+    """All that is open of the request that a job works for; none if there is no such job."""
+    root_id = Job.objects.filter(pk=job_id).values_list(Coalesce("root", "pk"), flat=True).first()
+    if root_id is None:
+        return []
+    family = Job.objects.open().filter(Q(pk=root_id) | Q(root=root_id)).order_by("pk")
+    return list(family.values_list("pk", "parent", "lane"))
+
+
+def _beneath(job_id: int, family: Sequence[Kin]) -> set[int]:
+    """The job and what it called, at any depth. The family comes by age, and children are younger."""
+    found: set[int] = set()
+    for pk, parent, _ in family:
+        if pk == job_id or parent in found:
+            found.add(pk)
+    return found
+
+
+def _parent_of(job_id: int) -> set[int]:
+    return {parent for parent in Job.objects.filter(pk=job_id).values_list("parent", flat=True) if parent is not None}
 
 
 def _ask_to_stop(jobs: dict[int, Job]) -> None:
@@ -43,12 +85,12 @@ def _ask_to_stop(jobs: dict[int, Job]) -> None:
         job.refresh_from_db(fields=["cancel_requested_at"])
 
 
-def _end_what_does_not_run(book: Ledger, jobs: dict[int, Job]) -> None:
-    """Youngest first: a child is always younger than its parent, and its end ends a parent that only waits for it."""
+def _end_what_does_not_run(book: Ledger, jobs: dict[int, Job], parents: dict[int, Job]) -> None:
+    """Youngest first: a child is always younger than its parent, which has to wait for it."""
     for job in sorted(jobs.values(), key=lambda job: -job.pk):
         still_busy = job.status == Status.WAITING and job.children.open().exists()
         if not job.ended and job.status != Status.RUNNING and not still_busy:
-            apply(book, [cancelled(job)], parents=jobs)
+            apply(book, [cancelled(job)], parents=parents)
 
 
 def revive(job_id: int, *, payload: dict[str, Any] | None = None) -> Job:
@@ -81,8 +123,10 @@ def _accepted(job: Job, payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def _afresh(job: Job) -> dict[str, Any]:
+    newest = registry.job_types().get(job.type)
     return {
         "run": job.run + 1,
+        "version": newest.version if newest else job.version,
         "attempt": 1,
         "error": None,
         "fingerprint": "",

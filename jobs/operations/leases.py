@@ -114,8 +114,8 @@ def _tell_starts(book: Ledger, first: list[Job]) -> None:
     for job in scoped:
         if job.root_id is None:
             book.tell(job, "request.processing", {})
-        elif event := registry.job_type(job.type).started_event:
-            book.tell(roots[job.root_id], event, {})
+        elif (declared := registry.find(job.type, job.version)) and declared.started_event:
+            book.tell(roots[job.root_id], declared.started_event, {})
 
 
 def rescue(limit: int = CLAIM_BATCH) -> list[int]:

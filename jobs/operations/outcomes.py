@@ -22,7 +22,7 @@ from jobs.events.ledger import ledger
 from jobs.failpoints import failpoint
 from jobs.fingerprints import fingerprint
 from jobs.models import Job
-from jobs.operations import step_events
+from jobs.operations import controls, step_events
 from jobs.operations.leases import held
 from jobs.operations.transitions import Move, apply, cancelled, lock
 from jobs.states import Outcome, Status
@@ -99,6 +99,9 @@ def _settle(batch: Sequence[Ended]) -> set[int]:
         step_events.fail(book, [(job, by_id[job.pk].error.get("detail", "")) for job in mine if _tried(by_id[job.pk])])
         apply(book, [_move(job, by_id[job.pk]) for job in mine], parents=rows)
         failpoint("in_settle")
+    for parent in {row.pk: row for row in rows.values() if row.cancel_requested_at is not None}.values():
+        if parent.status == Status.WAITING and not parent.children.open().exists():
+            controls.end_called_off(parent.root_id_or_self)
     failpoint("after_settle")
     return {job.pk for job in mine}
 

@@ -128,33 +128,33 @@ def _tell_end(book: Ledger, job: Job) -> None:
 
 
 def _answer_parents(book: Ledger, ended: Sequence[Job], parents: dict[int, Job]) -> None:
+    """Keep what these children gave their parents, and let those run on that wait for no other child.
+
+    A parent that was called off gets no answers: it ends once its last child has, see ``controls``.
+    """
+    answered: dict[int, str] = {}
     for child in ended:
         parent = parents.get(child.parent_id) if child.parent_id else None
-        if parent is not None and parent.status == Status.WAITING:
-            if parent.cancel_requested_at is not None:
-                _end_cancelled_parent(book, parent, parents)
-                continue
-            failed = child.status != Status.COMPLETED
-            error = child.error or {"code": child.status, "detail": f"the child job was {child.status}"}
-            answer(
-                book,
-                parent,
-                name=child.step,
-                kind=StepKind.CALL,
-                result=None if failed else child.result,
-                error=error if failed else None,
-            )
+        if parent is None or parent.status != Status.WAITING or parent.cancel_requested_at is not None:
+            continue
+        answered[parent.pk] = child.step
+        failed = child.status != Status.COMPLETED
+        error = child.error or {"code": child.status, "detail": f"the child job was {child.status}"}
+        record_step(
+            parent,
+            name=child.step,
+            kind=StepKind.CALL,
+            result=None if failed else child.result,
+            error=error if failed else None,
+        )
+    done = [(parents[pk], step) for pk, step in answered.items() if not parents[pk].children.open().exists()]
+    if done:
+        resume(book, done)
 
 
 def cancelled(job: Job) -> Move:
     """The move of a job that was called off."""
     return Move(job, Status.CANCELLED, "job.cancelled", changes={"error": dict(CANCELLED)})
-
-
-def _end_cancelled_parent(book: Ledger, parent: Job, parents: dict[int, Job]) -> None:
-    """The last child of a parent that was called off has ended: now it ends too, and so on upwards."""
-    if not parent.children.open().exists():
-        apply(book, [cancelled(parent)], parents=parents)
 
 
 def answer(

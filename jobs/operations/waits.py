@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from jobs import registry
@@ -11,7 +12,7 @@ from jobs.models import Job, StepKind
 from jobs.operations.enqueue import insert_child, validated
 from jobs.operations.leases import lock_held
 from jobs.operations.transitions import Move, answer, apply, record_step
-from jobs.registry import DecisionAsked, JobType
+from jobs.registry import Call, DecisionAsked, JobType
 from jobs.states import Status
 
 
@@ -23,6 +24,22 @@ def call(job_id: int, token: int, *, name: str, job_type: JobType, payload: dict
         insert_child(book, job, job_type, body, step=name)
         apply(book, [Move(job, Status.WAITING, "job.waiting", {"step": name})])
         failpoint("in_call")
+
+
+def gather(job_id: int, token: int, *, name: str, calls: Sequence[tuple[str, Call]]) -> None:
+    """Start child jobs, each under its step's name, and make their parent wait for all of them."""
+    bodies = [(step, call.job_type, validated(call.job_type, call.payload)) for step, call in calls]
+    with ledger() as book:
+        job = lock_held(job_id, token)
+        for step, job_type, body in bodies:
+            insert_child(book, job, job_type, body, step=step)
+        apply(book, [Move(job, Status.WAITING, "job.waiting", {"step": name})])
+        failpoint("in_call")
+
+
+def tell_misuse(job_id: int, token: int, error: dict[str, Any]) -> None:
+    """Note on a job that suspended which rule its handler broke in doing so: its next claim fails by it."""
+    Job.objects.filter(pk=job_id, token=token).update(error=error)
 
 
 def decide(

@@ -16,6 +16,7 @@ from jobs import registry
 from jobs.connections import use_direct_connection
 from jobs.registry import Tick
 from jobs.scheduler.alerts import Alerts
+from jobs.scheduler.called_off import run_called_off
 from jobs.scheduler.cleanup import run_cleanup
 from jobs.scheduler.due import run_due, run_released
 from jobs.scheduler.expiry import run_expiry
@@ -32,7 +33,13 @@ logger = logging.getLogger(__name__)
 def services() -> dict[str, Tick]:
     """The queue's own services and those that upper rooms registered."""
     own: dict[str, Tick] = {"due": run_due, "released": run_released, "rescue": run_rescue, "sweep": Sweep()}
-    own |= {"timers": run_timers, "tally": run_tally, "compact": run_compact, "alerts": Alerts()}
+    own |= {
+        "timers": run_timers,
+        "called off": run_called_off,
+        "tally": run_tally,
+        "compact": run_compact,
+        "alerts": Alerts(),
+    }
     return {**own, "expiry": run_expiry, "cleanup": run_cleanup, "repeats": Repeats(), **registry.ticks()}
 
 

@@ -16,6 +16,7 @@ from multiprocessing.process import BaseProcess
 
 from django.conf import settings
 
+from jobs import registry
 from jobs.context import timeout_seconds
 from jobs.models import Job
 from jobs.operations.outcomes import Ended, How
@@ -30,7 +31,8 @@ _processes.set_forkserver_preload([child_process.__name__])
 def runs_alone(job: Job) -> bool:
     """Whether the job's type asks for it, or it was there when several workers died: then it shall be seen whose
     fault that was."""
-    return job.declared().isolate or job.lease_losses >= settings.CONFIG.suspect_lease_losses
+    declared = registry.find(job.type, job.version)
+    return declared is not None and (declared.isolate or job.lease_losses >= settings.CONFIG.suspect_lease_losses)
 
 
 class IsolatedRun:

@@ -46,7 +46,7 @@ def table(tables: Tables, cast: Cast) -> Table:
 
 @pytest.fixture
 def kind(monkeypatch: pytest.MonkeyPatch) -> JobType:
-    monkeypatch.setattr(registry, "_job_types", dict(registry.job_types()))
+    monkeypatch.setattr(registry, "_job_types", dict(registry.versions()))
     return job_type()
 
 

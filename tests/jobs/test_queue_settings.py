@@ -106,7 +106,7 @@ def test_a_job_type_on_a_queue_that_nobody_serves_is_an_error(monkeypatch: pytes
     lost = object.__new__(JobType)
     object.__setattr__(lost, "name", "lost")
     object.__setattr__(lost, "queue", "nowhere")
-    monkeypatch.setattr(checks, "job_types", lambda: {"lost": lost})
+    monkeypatch.setattr(checks, "versions", lambda: {("lost", 1): lost})
     assert [error.id for error in checks.queues_are_served()] == ["jobs.E001"]
 
 

@@ -39,7 +39,7 @@ HANDLING = [
     "in_commit:three",
     "after_commit:three",
     "in_call",
-    "after_call:four",
+    "after_wait:four",
 ]
 ENDING = ["in_settle", "after_settle"]
 EVERYWHERE = CLAIMING + HANDLING + ENDING

@@ -34,7 +34,7 @@ BEFORE_THE_DECISION = [
     "in_step:scene.1",
     "after_step:scene.1",
     "in_call",
-    "after_call:draft.1",
+    "after_wait:draft.1",
     "before_io:complete",
     "after_io:complete",
     "in_step:complete",
@@ -42,7 +42,7 @@ BEFORE_THE_DECISION = [
     "in_settle",
     "after_settle",
     "in_decide",
-    "after_decide:ruling.1",
+    "after_wait:ruling.1",
 ]
 AFTER_THE_DECISION = ["before_commit:apply.1", "in_commit:apply.1", "after_commit:apply.1", "in_settle", "after_settle"]
 

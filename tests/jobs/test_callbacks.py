@@ -1,0 +1,166 @@
+"""Other systems answer over HTTP: once, early or late, and only those who may."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.models.functions import Now
+from django.test import Client
+from pytest_django import Settings
+
+from jobs import registry
+from jobs.models import Job, Wait
+from jobs.operations.callbacks import path
+from jobs.operations.controls import cancel
+from jobs.operations.enqueue import enqueue
+from jobs.scheduler.timers import run_timers
+from jobs.states import Status
+from jobs.testing import run_next, run_next_killed
+from tests.jobs import durable
+from tests.jobs.durable import SUBMITTER, Wish
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_handed_out() -> None:
+    durable.handed_out.clear()
+
+
+def submitted(**wish: Any) -> tuple[Job, str]:
+    """A job that waits for its callback, and the token that was handed out."""
+    job = enqueue(SUBMITTER, Wish(**wish))
+    run_next()
+    (token,) = durable.handed_out
+    return job, token
+
+
+def post(client: Client, token: str, answer: Any, **headers: str) -> tuple[int, dict[str, Any]]:
+    body = answer if isinstance(answer, bytes) else json.dumps(answer)
+    response = client.post(path(token), body, content_type="application/json", headers=headers)
+    return response.status_code, response.json()
+
+
+def result(job: Job) -> Any:
+    return Job.objects.get(pk=job.pk).result
+
+
+def test_an_answer_resumes_the_job_and_may_be_sent_again(client: Client) -> None:
+    job, token = submitted()
+    assert post(client, token, {"url": "x"}) == (200, {"received": True})
+    assert post(client, token, {"url": "x"}) == (200, {"received": True})
+    assert post(client, token, {"url": "y"})[0] == 409
+    run_next()
+    assert result(job) == {"answer": {"url": "x"}}
+    assert post(client, token, {"url": "x"}) == (200, {"received": True}), "also when the job has ended"
+    assert post(client, token, {"url": "y"})[1]["code"] == "answered"
+
+
+def test_an_answer_that_comes_before_the_job_waits_is_stored(client: Client) -> None:
+    job = enqueue(SUBMITTER, Wish())
+    run_next_killed()  # killed right after the token was minted
+    run_next_killed()  # and right after it was submitted
+    (token,) = durable.handed_out
+    assert post(client, token, "early")[0] == 200
+    run_next()
+    assert result(job) == {"answer": "early"}
+    assert durable.handed_out == [token], "submitted once"
+
+
+def test_tokens_are_stored_hashed_and_are_the_same_on_every_replay() -> None:
+    _, token = submitted()
+    columns = str(list(Wait.objects.values())) + str(list(Job.objects.get().steps.values()))
+    assert token not in columns
+    assert len(token) == 43
+
+
+def test_a_token_outlives_the_secret_key_it_was_made_with(settings: Settings, client: Client) -> None:
+    job, token = submitted()
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "the next one", [settings.SECRET_KEY]
+    assert post(client, token, 1)[0] == 200
+    run_next()
+    assert result(job) == {"answer": 1}
+
+
+def test_unknown_and_spent_tokens_are_refused_in_one_shape(client: Client) -> None:
+    job, token = submitted()
+    cancel(job.pk)
+    unknown, spent = post(client, "x" * 43, 1), post(client, token, 1)
+    assert (unknown[0], spent[0]) == (404, 410)
+    assert unknown[1].keys() == spent[1].keys() == {"code", "detail"}
+    assert post(client, "é/..%00", 1)[0] == 404
+
+
+def test_nobody_may_answer_after_the_time_is_up(client: Client) -> None:
+    job, token = submitted(seconds=60)
+    Wait.objects.update(due_at=Now() - timedelta(seconds=1))
+    run_timers()
+    assert post(client, token, 1)[0] == 410
+    run_next()
+    assert result(job) == {"answer": "too late"}
+
+
+def test_an_answer_for_an_earlier_run_is_refused(client: Client) -> None:
+    job, token = submitted()
+    Job.objects.filter(pk=job.pk).update(run=2)
+    assert post(client, token, 1)[0] == 410
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"not json", 400, "malformed_json"),
+        (b"", 422, "invalid"),
+        (b'{"a": NaN}', 400, "malformed_json"),
+        (b"1e999", 422, "invalid"),
+        (b'"\\u0000"', 422, "invalid"),
+        (b'"\\ud800"', 422, "invalid"),
+        (b'"' + b"x" * 70_000 + b'"', 422, "too_large"),
+        (b"[" * 50_000, 400, "malformed_json"),
+    ],
+)
+def test_an_answer_that_cannot_be_kept_is_refused_and_the_job_goes_on_waiting(
+    client: Client, body: bytes, status: int, code: str
+) -> None:
+    job, token = submitted()
+    refused = post(client, token, body)
+    assert (refused[0], refused[1]["code"]) == (status, code)
+    assert Job.objects.get(pk=job.pk).status == Status.WAITING
+    assert post(client, token, 1)[0] == 200
+
+
+def test_a_verifier_decides_whether_the_sender_is_believed(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_verifiers", {})
+    registry.register_verifier("partner", lambda headers, body: headers.get("x-secret") == "s" and body == b'"ok"')
+    _, token = submitted(do="partner")
+    assert post(client, token, "ok")[1]["code"] == "not_verified"
+    assert post(client, token, "forged", **{"X-Secret": "s"})[0] == 403
+    assert post(client, token, "ok", **{"X-Secret": "s"})[0] == 200
+
+
+def test_a_verifier_that_is_gone_believes_nobody(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_verifiers", {"partner": lambda headers, body: True})
+    _, token = submitted(do="partner")
+    monkeypatch.setattr(registry, "_verifiers", {})
+    assert post(client, token, "ok")[0] == 403
+
+
+def test_of_many_answers_at_once_one_is_taken(client: Client) -> None:
+    job, token = submitted()
+
+    def answer(number: int) -> int:
+        try:
+            return post(Client(), token, number % 2)[0]
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        codes = sorted(pool.map(answer, range(8)))
+    assert codes == [200] * 4 + [409] * 4
+    run_next()
+    assert result(job)["answer"] in (0, 1)
