@@ -32,8 +32,7 @@ class Caller(AuthBase):
         return self._by_session(request) if header is None else self._by_token(request, header)
 
     def _by_token(self, request: HttpRequest, header: str) -> User:
-        scheme, _, raw = header.partition(" ")
-        token = tokens.authenticate(raw.strip()) if scheme.lower() == "bearer" else None
+        token = tokens.of_header(header)
         if token is None:
             raise AuthenticationError(message="the token is unknown, expired or revoked")
         if self.scope not in token.scopes:

@@ -43,6 +43,22 @@ class ApiToken(models.Model):
         return f"{self.name} ({self.prefix}…)"
 
 
+class StreamPass(models.Model):
+    """Opens one stream, once and soon: for an EventSource, which can send no token. Only a digest is kept.
+
+    It stands for the token or the session that asked for it, and is worth no more than that.
+    """
+
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    stream = models.CharField(max_length=200, help_text="The path of the stream that it opens.")
+    token = models.ForeignKey(ApiToken, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
+    session_key = models.CharField(max_length=40, blank=True)
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.stream
+
+
 class AppendOnly(TypeError):
     """Audit entries are written once: they are neither changed nor deleted."""
 

@@ -19,7 +19,7 @@ from django.http import HttpRequest, parse_cookie
 from django.http.request import split_domain_port, validate_host
 
 from accounts import tokens
-from accounts.models import Scope
+from accounts.models import ApiToken, Scope
 from accounts.threads import in_thread
 
 UNAUTHORIZED = 4401
@@ -92,18 +92,21 @@ def identify(headers: dict[str, str]) -> Caller | None:
     """The caller by token if the request brings one, by session otherwise."""
     if "authorization" in headers:
         return _by_token(headers["authorization"])
-    return _by_session(parse_cookie(headers.get("cookie", "")).get(settings.SESSION_COOKIE_NAME))
+    return by_session(parse_cookie(headers.get("cookie", "")).get(settings.SESSION_COOKIE_NAME))
 
 
 def _by_token(header: str) -> Caller | None:
-    scheme, _, raw = header.partition(" ")
-    token = tokens.authenticate(raw.strip()) if scheme.lower() == "bearer" else None
-    if token is None:
-        return None
+    token = tokens.of_header(header)
+    return by_token(token) if token else None
+
+
+def by_token(token: ApiToken) -> Caller:
+    """The caller who sent this token."""
     return Caller(token.user, frozenset(token.scopes), lambda: tokens.is_valid(token))
 
 
-def _by_session(key: str | None) -> Caller | None:
+def by_session(key: str | None) -> Caller | None:
+    """The caller with this session; ``None`` if it has ended."""
     user = _session_user(key) if key else None
     if user is None:
         return None

@@ -39,7 +39,7 @@ def issue(
             user=user,
             name=name,
             prefix=prefix,
-            digest=_digest(secret),
+            digest=digest(secret),
             scopes=granted,
             expires_at=expires_at,
         )
@@ -53,10 +53,16 @@ def authenticate(raw: str) -> ApiToken | None:
     if shape is None:
         return None
     token = _usable().filter(prefix=shape["prefix"]).select_related("user").first()
-    if token is None or not secrets.compare_digest(token.digest, _digest(shape["secret"])):
+    if token is None or not secrets.compare_digest(token.digest, digest(shape["secret"])):
         return None
     _note_use(token)
     return token
+
+
+def of_header(header: str) -> ApiToken | None:
+    """The token of an ``Authorization`` header, if it holds a good one."""
+    scheme, _, raw = header.partition(" ")
+    return authenticate(raw.strip()) if scheme.lower() == "bearer" else None
 
 
 def is_valid(token: ApiToken) -> bool:
@@ -78,7 +84,7 @@ def _usable() -> QuerySet[ApiToken]:
     return ApiToken.objects.filter(in_time, revoked_at=None, user__is_active=True)
 
 
-def _digest(secret: str) -> str:
+def digest(secret: str) -> str:
     """A plain hash will do: the secret has 256 random bits, so it can't be guessed from it."""
     return hashlib.sha256(secret.encode()).hexdigest()
 

@@ -1,7 +1,9 @@
-"""The address of the operators' socket."""
+"""The addresses of the operators' socket and of requests' streams."""
 
 from django.urls import path
 
 from jobs.consumers import ops_socket
+from jobs.sse import request_events
 
 websocket_urlpatterns = [path("ws/ops/", ops_socket)]  # type: ignore[arg-type]  # ASGI, not a view
+stream_urlpatterns = [path("v1/events/requests/<uuid:request_id>", request_events)]  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from ninja import NinjaAPI
 
+import accounts.api
 import approvals.api
 import games.api
 import jobs.api
@@ -10,5 +11,5 @@ from queueproject.parsing import StrictParser
 
 api = NinjaAPI(title="queueproject", version="1", urls_namespace="v1", parser=StrictParser())
 errors.register(api)
-for room in (games.api, jobs.api, approvals.api):
+for room in (games.api, jobs.api, approvals.api, accounts.api):
     api.add_router("", room.router)

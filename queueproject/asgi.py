@@ -1,4 +1,4 @@
-"""The web process: HTTP by Django, WebSockets by the rooms' consumers."""
+"""The web process: HTTP by Django, WebSockets and event streams by the rooms themselves."""
 
 import os
 
@@ -13,7 +13,9 @@ import games.routing  # noqa: E402
 import jobs.routing  # noqa: E402
 from accounts.sockets import SocketAuthentication  # noqa: E402
 from queueproject.sockets import nothing_here  # noqa: E402
+from queueproject.streams import beside  # noqa: E402
 
 rooms = (games.routing, approvals.routing, jobs.routing)
 routes = [*(pattern for room in rooms for pattern in room.websocket_urlpatterns), nothing_here]
-application = ProtocolTypeRouter({"http": http, "websocket": SocketAuthentication(URLRouter(routes))})
+streams = [*games.routing.stream_urlpatterns, *jobs.routing.stream_urlpatterns]
+application = ProtocolTypeRouter({"http": beside(http, streams), "websocket": SocketAuthentication(URLRouter(routes))})

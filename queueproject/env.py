@@ -216,6 +216,18 @@ class Config(BaseSettings):
     socket_recheck_seconds: Seconds = Field(
         3, description="How often an open socket's session or token is checked again."
     )
+    pass_seconds: Annotated[float, Field(gt=0, le=30)] = Field(
+        30, description="How long a one-time pass for a stream is good."
+    )
+    stream_limit: Count = Field(32, description="Event streams (SSE) that one user may have open in each web process.")
+    stream_seconds: Seconds = Field(
+        600, description="A stream ends by itself after this, and is resumed by its cursor."
+    )
+    stream_bytes: Count = Field(524_288, description="A stream ends by itself after so many bytes.")
+    stream_keep_alive_seconds: Seconds = Field(30, description="A silent stream says that it is alive this often.")
+    stream_retry_seconds: Seconds = Field(
+        1, description="How long a browser waits before it opens a broken stream again."
+    )
     token_seen_seconds: Seconds = Field(60, description="A token's last use is written at most this often.")
     action_characters: Count = Field(4000, description="Longest text of an action.")
 
