@@ -10,12 +10,13 @@ from django.http import HttpRequest
 from ninja import Field, Header, P, QueryEx, Router, Schema
 
 from accounts.authentication import CAN_PLAY, CAN_READ
-from games import queries
+from games import api_staff, queries
 from games.models import Game, Turn
 from games.operations import act
 from jobs.queries import position
 
 router = Router(tags=["games"])
+router.add_router("", api_staff.router)
 
 
 class ActionIn(Schema, extra="forbid"):

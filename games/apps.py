@@ -19,10 +19,12 @@ class GamesConfig(AppConfig):
         from accounts import permissions
         from approvals.signals import decider_present
         from games import jobtypes  # noqa: F401
-        from games.models import Game
-        from games.rules import GameScope, game_rule
+        from games.models import Game, Happened, Scenario
+        from games.rules import GameScope, game_rule, staff_rule
         from jobs import registry
 
         permissions.register(Game, game_rule)
+        permissions.register(Scenario, staff_rule)
+        permissions.register(Happened, staff_rule)
         decider_present.connect(_note_presence)
         registry.register_scope("game", GameScope())

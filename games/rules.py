@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.urls import reverse
 
 from games.models import Decisions, Game, Role
@@ -25,6 +25,11 @@ RIGHTS: dict[Role | None, frozenset[str]] = {
 def game_rule(user: User, action: str, on: object) -> bool:
     """Whether the user's role in this game gives the right."""
     return isinstance(on, Game) and action in RIGHTS[on.role_of(user)]
+
+
+def staff_rule(user: User, action: str, on: object) -> bool:
+    """``add`` on a scenario needs staff with ``games.add_scenario``; to call story events off, ``change_happened``."""
+    return isinstance(on, Model) and user.is_staff and user.has_perm(f"games.{action}_{on._meta.model_name}")
 
 
 class GameScope:

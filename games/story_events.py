@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
@@ -61,6 +61,21 @@ def waiting(game: Game) -> JobQuerySet:
     """The requests of story events that nobody has begun to tell, in their order."""
     found = Job.objects.open().filter(scope__key=game.scope_key, type=STORY_EVENT.name, started_at=None)
     return found.order_by("place", "pk")
+
+
+def peek(game: Game, *, limit: int) -> list[dict[str, Any]]:
+    """The first of them: request, ids, titles and prompts."""
+    prompts = {event.id: event.prompt for event in game.scenario.document.events} if game.scenario else {}
+    return [
+        {
+            "request_id": job.public_id,
+            "text": job.payload["text"],
+            "events": job.payload["events"],
+            "prompts": [prompts[event] for event in job.payload["events"] if event in prompts],
+            "queued_at": job.created_at,
+        }
+        for job in waiting(game)[:limit]
+    ]
 
 
 def clear(game: Game, *, by: Operator) -> int:
