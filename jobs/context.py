@@ -163,7 +163,7 @@ class JobContext:
         They are kept as steps ``<name>.0``, ``<name>.1`` and so on. The next attempt calls those again that failed.
         """
         names = [f"{name}.{n}" for n in range(len(calls))]
-        found = self._begin_all(names, StepKind.CALL)
+        found = self._begin_all(names, StepKind.CALL) if names else []
         missing = [(step, call) for step, call, done in zip(names, calls, found, strict=True) if done is None]
         if missing:
             with self._waiting(name):
@@ -299,6 +299,8 @@ class JobContext:
             first = names[found.index(None)]
             self.declared.begin(first)
             self._go_live(first, kind)
+        else:
+            self.declared.passed(names[0])
         return found
 
     def _recall(self, names: Sequence[str], kind: StepKind) -> list[JobStep | None]:

@@ -47,6 +47,11 @@ class DeclaredSteps:
             if ruling.decision == "reject":
                 raise Declined(ruling.reason or "the step was not confirmed")
 
+    def passed(self, name: str) -> None:
+        """The durable step of this name was done before, and so was what confirmed it."""
+        if self._workflow is not None and self._workflow.step(name) is not None:
+            self._context._memory.pass_over(confirmations.wait_name(name, 1), f"{name}.1")
+
     def confirm(self, name: str, draft: BaseModel, version: int) -> Ruling:
         """See ``JobContext.confirm``."""
         step = self._workflow.step(name) if self._workflow else None

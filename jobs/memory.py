@@ -46,6 +46,11 @@ class Memory:
             raise StepMismatch(f"the handler asks for {asked} where this job went on with {_list(left)}")
         self._to_replay.clear()
 
+    def pass_over(self, *names: str) -> None:
+        """These steps led to one that is done, and need not be asked for again."""
+        self._used.update(names)
+        self._to_replay.difference_update(names)
+
     def has(self, name: str) -> bool:
         """Whether a step of this name was stored, by any attempt."""
         return name in self._done

@@ -4,14 +4,23 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('jobs', '0010_workflows'),
+        ("jobs", "0010_workflows"),
     ]
 
     operations = [
         migrations.AlterModelOptions(
-            name='job',
-            options={'permissions': (('inspect_job', 'Can see what jobs hold: payload, result, errors, steps, logs'), ('cancel_job', 'Can call jobs off'), ('revive_job', 'Can run dead jobs again'), ('rerun_job', 'Can run ended jobs again as new ones'), ('promote_job', 'Can let delayed jobs run now'), ('reprioritise_job', 'Can change the priority of jobs'), ('remove_job', 'Can remove ended jobs'))},
+            name="job",
+            options={
+                "permissions": (
+                    ("inspect_job", "Can see what jobs hold: payload, result, errors, steps, logs"),
+                    ("cancel_job", "Can call jobs off"),
+                    ("revive_job", "Can run dead jobs again"),
+                    ("rerun_job", "Can run ended jobs again as new ones"),
+                    ("promote_job", "Can let delayed jobs run now"),
+                    ("reprioritise_job", "Can change the priority of jobs"),
+                    ("remove_job", "Can remove ended jobs"),
+                )
+            },
         ),
     ]
