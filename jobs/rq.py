@@ -1,6 +1,7 @@
 """RQ's queue as this project uses it: RQ's lists carry tickets, the database answers every question.
 
-For RQ's own screens and command line: ``rq info --queue-class jobs.rq.TicketQueue``.
+For RQ's own screens and command line:
+``rq info --queue-class jobs.rq.TicketQueue --worker-class jobs.rq.RecordedWorker``.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from django.conf import settings
 from redis import Redis
 from rq import Queue
 from rq.job import Job as RqJob
+from rq.worker import BaseWorker
 
-from jobs.listing import find
+from jobs.listing import find, worker_rows
 from jobs.models import Job, JobQuerySet
 from jobs.states import Status
 
@@ -104,6 +106,33 @@ class TicketQueue(Queue):
     def empty(self) -> int:
         """Refused: tickets are only hints, and jobs are not thrown away from here."""
         raise PermissionError("jobs are called off by `manage.py drain`, not by emptying RQ's list")
+
+
+class RecordedWorker(BaseWorker):
+    """A worker as RQ's screens want it, from its row. RQ's own list knows nothing of a Redis that was emptied."""
+
+    successful_job_count = failed_job_count = "-"  # the record counts them by queue: see /metrics
+
+    def __init__(self, row: dict[str, Any]) -> None:
+        self.name: str = row["name"]
+        self.birth_date = row["started_at"]
+        self.last_heartbeat = row["beat_at"]
+        self.hostname, _, self.pid = self.name.rpartition(".")
+        self.ip_address = "-"
+        self._row = row
+
+    @classmethod
+    def all(cls, connection: Any = None, *args: Any, queue: Queue | None = None, **kwargs: Any) -> list[Any]:
+        """Those whose lease is good, or of them those that serve this queue."""
+        return [cls(row) for row in worker_rows() if queue is None or queue.name in row["queues"]]
+
+    def queue_names(self) -> list[str]:
+        return list(self._row["queues"])
+
+    def get_state(self) -> str:
+        if self._row["paused_at"]:
+            return "suspended"
+        return "busy" if self._row["busy"] else "idle"
 
 
 def _shown(job: Job, queue: Queue) -> RqJob:

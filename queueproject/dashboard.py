@@ -28,8 +28,8 @@ LISTS = {
     "started_jobs": Status.RUNNING,
     "deferred_jobs": Status.PENDING,
 }
-KEPT = {"jobs", "queue_details", "workers", "worker_details"}
-"""Those of RQ's pages that ask the queue class or RQ's own list of workers, and so tell the truth."""
+KEPT = {"jobs", "queue_details"}
+"""Those of RQ's pages that ask the queue class, and so tell the truth."""
 
 
 @admin.register(Dashboard)
@@ -70,6 +70,10 @@ def _true_view(pattern: URLPattern) -> View:
         return lambda request, queue_index: _jobs(queue_index, LISTS[page])
     if page == "home":
         return _home
+    if page == "workers":
+        return _workers
+    if page == "worker_details":
+        return lambda request, queue_index, key: redirect("admin:jobs_worker_changelist")
     if page == "home_json":
         return lambda request, token=None: JsonResponse({"queues": statistics()})
     if "queue_index" in pattern.pattern.converters and page not in KEPT:
@@ -104,6 +108,16 @@ def _statistics(index: int, row: dict[str, Any]) -> dict[str, Any]:
         "scheduler_pid": False,
         "connection_kwargs": {},
     }
+
+
+def _workers(request: HttpRequest, queue_index: int) -> HttpResponse:
+    from jobs.rq import RecordedWorker  # which sets Django up for RQ's command line, and Django loads this module
+
+    request.current_app = admin.site.name
+    queue = get_queue_by_index(queue_index)
+    workers = RecordedWorker.all(queue=queue)
+    context = {**each_context(request), "queue": queue, "queue_index": queue_index, "workers": workers}
+    return render(request, "django_rq/workers.html", context)
 
 
 def _jobs(queue_index: int, status: Status) -> HttpResponse:

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit, urlunsplit
@@ -27,17 +28,29 @@ class Stack:
         self._directory = directory
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._environment: dict[str, str] = {}
-        self.port = free_port()
+        self._ports: dict[str, int] = {}
+        self.port = self.port_of("web")
         self.base_url = f"http://127.0.0.1:{self.port}"
         self.ws_url = f"ws://127.0.0.1:{self.port}"
 
-    def start(self, *names: str, **environment: str) -> None:
-        """Start these, or one of each kind, with settings as in ``LEASE_SECONDS="1"``; wait until they are ready."""
+    def start(
+        self, *names: str, arguments: Sequence[str] = (), project: Path = commands.PROJECT, **environment: str
+    ) -> None:
+        """Start these, or one of each kind, with settings as in ``LEASE_SECONDS="1"``; wait until they are ready.
+
+        ``arguments`` go to their commands; ``project`` is another checkout to run the code of.
+        """
         self._environment |= environment
         for name in names or ("web", "worker", "scheduler"):
-            self._processes[name] = self._spawn(name)
+            self._processes[name] = self._spawn(name, [*arguments], project)
         if "web" in self._processes:
             wait_until(self._answers, timeout=START_SECONDS, what=f"the stack in {self._directory}")
+
+    def port_of(self, name: str) -> int:
+        """Where this web process listens."""
+        if name not in self._ports:
+            self._ports[name] = free_port()
+        return self._ports[name]
 
     def kill9(self, name: str) -> None:
         """End it as a crash would."""
@@ -84,15 +97,16 @@ class Stack:
             except subprocess.TimeoutExpired:
                 self.kill9(name)
 
-    def _spawn(self, name: str) -> subprocess.Popen[bytes]:
+    def _spawn(self, name: str, arguments: list[str], project: Path) -> subprocess.Popen[bytes]:
+        command = [part.replace(str(commands.PROJECT), str(project)) for part in self._command(name)]
         with self._log_file(name).open("ab") as log:
             return subprocess.Popen(
-                self._command(name),
+                [*command, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "DATABASE_URL": database_url(), **self._environment},
-                cwd=commands.PROJECT,
+                cwd=project,
                 start_new_session=True,
                 preexec_fn=die_with_parent,
             )
@@ -100,7 +114,7 @@ class Stack:
     def _command(self, name: str) -> list[str]:
         match name.partition(".")[0]:
             case "web":
-                return commands.web(self.port)
+                return commands.web(self.port_of(name))
             case "worker":
                 return commands.worker()
             case "scheduler":

@@ -16,6 +16,7 @@ import logging
 import os
 import random
 import signal
+import sys
 import threading
 import time
 from types import FrameType
@@ -46,10 +47,13 @@ class Worker(RegisteredWorker):
     """An RQ worker whose jobs live in the database; it goes on without Redis.
 
     The first SIGTERM or SIGINT is a warm shutdown: what runs may finish within ``shutdown_seconds``, the rest is
-    handed back at once. The second is cold: everything is handed back now.
+    handed back at once. The second is cold: everything is handed back now. With ``max_jobs`` it takes no more than
+    that, and with ``burst`` none once nothing is queued; either way it ends when what it took has ended.
     """
 
-    def __init__(self, queues: list[str], *, slots: int, name: str = "") -> None:
+    def __init__(
+        self, queues: list[str], *, slots: int, name: str = "", max_jobs: int | None = None, burst: bool = False
+    ) -> None:
         self.poll_seconds = settings.CONFIG.poll_seconds
         name = name or f"{os.uname().nodename}.{os.getpid()}"
         super().__init__(queues, name=name, connection=connect(blocking_seconds=self.poll_seconds))
@@ -58,7 +62,10 @@ class Worker(RegisteredWorker):
         self.dropped_tickets = 0
         self._breaker = Breaker()
         self._suspended = False
+        self._left = max_jobs if max_jobs is not None else sys.maxsize
+        self._burst = burst
         self._deadline = float("inf")
+        self._asked_to_stop = False
         self._stopping = threading.Event()
         self._last_poll = 0.0
 
@@ -88,7 +95,7 @@ class Worker(RegisteredWorker):
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         """Warm shutdown on the first signal, cold on the second."""
-        cold = self._stopping.is_set()
+        cold, self._asked_to_stop = self._asked_to_stop, True
         self._deadline = time.monotonic() + (0.0 if cold else settings.CONFIG.shutdown_seconds)
         self._stopping.set()
 
@@ -119,7 +126,7 @@ class Worker(RegisteredWorker):
     # -- work ----------------------------------------------------------------------------------------------------
 
     def _turn(self) -> None:
-        taken = self.slots.take(leases.CLAIM_BATCH, self.poll_seconds)
+        taken = self.slots.take(min(leases.CLAIM_BATCH, self._left), self.poll_seconds)
         jobs: list[Job] = []
         try:
             if taken and (self._suspended or not self.pulse.trusted or self.name in pauses.workers()):
@@ -130,9 +137,17 @@ class Worker(RegisteredWorker):
             self.slots.free(taken - len(jobs))
         for job in jobs:
             self.slots.start(job)
+        self._left -= len(jobs)
+        if not self._left or (self._burst and not jobs and self._nothing_to_do()):
+            self._stopping.set()
         if len(jobs) < taken:
             for queue in {job.queue for job in jobs}:
                 dispatch.refill(queue)
+
+    def _nothing_to_do(self) -> bool:
+        """Nothing runs here, and nothing is queued that may run."""
+        queues = set(self.queue_names()) - pauses.queues()
+        return not (self.slots.claims() or Job.objects.filter(queue__in=queues, status=Status.QUEUED).exists())
 
     def _get(self, limit: int) -> list[Job]:
         tickets = self._pop(limit)

@@ -68,6 +68,20 @@ def test_its_lists_lead_to_our_own(root: Client) -> None:
     assert root.get(f"{RQ}queues/{SYSTEM}/details/").status_code == 200
 
 
+def test_workers_are_those_of_the_record_whatever_redis_has_forgotten(root: Client) -> None:
+    leases.register(name="vm.77", queues=["system"], slots=1)
+    leases.register(name="vm.78", queues=["llm"], slots=1)
+    gone = leases.register(name="vm.79", queues=["system"], slots=1)
+    leases.resign(gone.pk)
+    page = root.get(f"{RQ}workers/{SYSTEM}/").content.decode()
+    assert "vm.77" in page
+    assert "idle" in page
+    assert "vm.78" not in page
+    assert "vm.79" not in page
+    details = root.get(f"{RQ}workers/{SYSTEM}/rq:worker:vm.77/")
+    assert details.headers["Location"] == reverse("admin:jobs_worker_changelist")
+
+
 def test_nothing_is_done_to_jobs_from_there(root: Client) -> None:
     job = enqueue(ECHO, Plan())
     for page in ("empty/", "requeue-all/", "failed/clear/", f"{job.public_id}/delete/", f"{job.public_id}/enqueue/"):
@@ -79,13 +93,16 @@ def test_nothing_is_done_to_jobs_from_there(root: Client) -> None:
 @pytest.mark.integration
 @pytest.mark.usefixtures("_some_jobs")
 def test_rq_info_counts_what_the_record_has() -> None:
-    rq: list[str | Path] = [Path(sys.executable).with_name("rq"), "info", "--raw", "--only-queues"]
+    rq: list[str | Path] = [Path(sys.executable).with_name("rq"), "info", "--raw"]
+    rq += ["--queue-class", "jobs.rq.TicketQueue", "--worker-class", "jobs.rq.RecordedWorker"]
     told = subprocess.run(
-        [*rq, "--url", settings.CONFIG.redis_url, "--queue-class", "jobs.rq.TicketQueue", "--path", settings.BASE_DIR],
+        [*rq, "--url", settings.CONFIG.redis_url, "--path", settings.BASE_DIR],
         env={**os.environ, "DATABASE_URL": database_url()},
         capture_output=True,
         text=True,
         check=True,
     )
     assert "queue system 3, 0 executing, 2 finished, 1 failed" in told.stdout.splitlines()
-    assert {line.split()[1] for line in told.stdout.splitlines() if line} == set(settings.QUEUES)
+    queues = {line.split()[1] for line in told.stdout.splitlines() if line.startswith("queue ")}
+    assert queues == set(settings.QUEUES)
+    assert any(line.startswith("worker w (") for line in told.stdout.splitlines())

@@ -20,15 +20,18 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--queues", default=",".join(settings.QUEUES), help="comma-separated; default: all")
         parser.add_argument("--concurrency", type=int, default=settings.CONFIG.worker_concurrency, help="slots")
+        parser.add_argument("--max-jobs", type=int, help="end after so many claims, when they have ended")
+        parser.add_argument("--burst", action="store_true", help="end when nothing is queued any more")
         parser.add_argument("--name", default="", help="shown in worker lists; default: host and process id")
 
     def handle(self, *args: Any, queues: str, concurrency: int, name: str, **options: Any) -> None:
+        max_jobs, burst = options["max_jobs"], options["burst"]
         names = [queue.strip() for queue in queues.split(",") if queue.strip()]
         if unknown := sorted(set(names) - set(settings.QUEUES)):
             raise CommandError(f"no such queue: {', '.join(unknown)}; there are {', '.join(settings.QUEUES)}")
-        if not names or concurrency < 1:
-            raise CommandError("name at least one queue and one slot")
+        if not names or concurrency < 1 or (max_jobs is not None and max_jobs < 1):
+            raise CommandError("name at least one queue, one slot and one job")
         connection.close()
-        Worker(names, slots=concurrency, name=name).work()
+        Worker(names, slots=concurrency, name=name, max_jobs=max_jobs, burst=burst).work()
         # A handler stuck in a thread of its own would keep the interpreter alive; its job has been handed back.
         os._exit(0)
