@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from pydantic import BaseModel
 
 from jobs.errors import HandlerMisuse, TimedOut
@@ -35,6 +37,8 @@ class DeclaredSteps:
         self._context = context
         self._workflow = step_events.declared(context.job)
         self.current = ""
+        self._told: tuple[str, float, str] = ("", 0.0, "")
+        self._told_at = float("-inf")
 
     def begin(self, name: str) -> None:
         """The durable step of this name is about to run; if it is declared, tell so and have it confirmed."""
@@ -78,6 +82,22 @@ class DeclaredSteps:
                 message=ruling.decision,
             )
         return ruling
+
+    def tell_progress(self, progress: dict[str, Any]) -> bool:
+        """Tell how far the current step is, if the handler says so in ``percent``; ``False`` if that has to wait,
+        because it was told less than ``step_progress_seconds`` ago."""
+        percent = progress.get("percent")
+        if not self.current or not isinstance(percent, int | float):
+            return True
+        news = (self.current, min(max(float(percent), 0.0), 100.0), str(progress.get("message", "")))
+        if news == self._told:
+            return True
+        if time.monotonic() < self._told_at + settings.CONFIG.step_progress_seconds:
+            return False
+        self._told, self._told_at = news, time.monotonic()
+        name, share, message = news
+        workflow_steps.progress(self._context.job_id, self._context.token, name=name, percent=share, message=message)
+        return True
 
     def _begin(self, step: Step) -> None:
         with self._context.guard.lifted():

@@ -41,6 +41,7 @@ class InlineRuntime:
         if self._progress is not None:
             with context.guard.lifted():
                 Job.objects.filter(pk=context.job_id, token=context.token).update(progress=self._progress)
+                context.declared.tell_progress(self._progress)
             self._progress = None
 
 

@@ -49,7 +49,7 @@ class OpenAICompatible:
         """With the tool, and once more without it where the server has none; such a server is remembered."""
         config = settings.CONFIG
         server = (config.llm_base_url, config.llm_model)
-        if config.llm_tools and server not in _without_tools:
+        if config.llm_tools and prompt.tells_a_turn and server not in _without_tools:
             try:
                 return await self._read(prompt, idempotency_key, answer, tool=True)
             except APIStatusError as error:

@@ -123,3 +123,5 @@ class Pulse:
             progress = self._slots.progress.pop(context)
             failpoint("before_progress")
             Job.objects.filter(pk=context.job_id, token=context.token).update(progress=progress)
+            if not context.declared.tell_progress(progress):
+                self._slots.progress.setdefault(context, progress)  # for the next turn, unless there is newer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from pydantic import BaseModel, JsonValue
@@ -60,12 +61,52 @@ GO_ON = _type("go_on", Step("check", "Check", confirm=Confirm(timeout_seconds=0.
 STOP = _type("stop", Step("check", "Check", confirm=Confirm(timeout_seconds=0.01, fallback=Fallback.CANCEL)))
 LATE = _type("late", Step("check", "Check", confirm=Confirm(timeout_seconds=0.01)))
 
+SLOW = _type("slow", Step("first", "First"), Step("count", "Count", 3))
 LATE_IN_GAME = _type("late_in_game", Step("check", "Check"), Step("after", "After"), scope="game", needs="decide")
 
 
 def run_late_in_game(ctx: JobContext, plan: Plan) -> JsonValue:
     ctx.confirm("check", Shown(text="as it is"))
     return ctx.step("after", _note, "after")
+
+
+EFFECT = JobType(name="test_effect", queue="llm", payload=Plan, result=JsonValue, handler=f"{__name__}:run_effect")
+MANY = _type(
+    "many",
+    Step("one", "One"),
+    Step("two", "Two"),
+    Step("three", "Three"),
+    Step("four", "Four", confirm=Confirm(timeout_seconds=600)),
+    Step("five", "Five"),
+)
+
+
+def run_many(ctx: JobContext, plan: Plan) -> JsonValue:
+    ctx.commit("one", _effect, ctx, "one")
+    ctx.io("two", _fetch)
+    ctx.call("three", EFFECT)
+    ctx.confirm("four", Shown(text="so far"))
+    return ctx.commit("five", _effect, ctx, "five")
+
+
+def run_effect(ctx: JobContext, plan: Plan) -> JsonValue:
+    return ctx.commit("effect", _effect, ctx, "three")
+
+
+def _effect(ctx: JobContext, text: str) -> str:
+    JobLog.objects.create(job_id=ctx.job_id, attempt=ctx.attempt, text=text)
+    return text
+
+
+def run_slow(ctx: JobContext, plan: Plan) -> JsonValue:
+    return [ctx.step("first", _note, "first"), ctx.io("count", _count, ctx)]
+
+
+async def _count(ctx: JobContext, *, idempotency_key: str) -> int:
+    for number in range(1, 11):
+        ctx.progress(percent=10 * number, message=f"{number} of 10")
+        await asyncio.sleep(0.05)
+    return 10
 
 
 def run_five(ctx: JobContext, plan: Plan) -> JsonValue | Rejected:
