@@ -15,7 +15,7 @@ from django.urls import URLPattern, path
 
 from accounts.permissions import may
 from games import story_events
-from games.models import Game, Happened, Membership, Scenario, Turn
+from games.models import Chapter, Game, Happened, Membership, Scenario, Turn
 from games.scenarios import operations
 from games.scenarios.reading import WrongScenario, read_scenario
 from jobs.errors import Conflict
@@ -137,6 +137,15 @@ class TurnAdmin(ReadOnly, admin.ModelAdmin[Turn]):
     list_filter = ("game", "kind")
     search_fields = ("action", "narration", "request")
     list_select_related = ("game", "actor")
+    ordering = ("-id",)
+
+
+@admin.register(Chapter)
+class ChapterAdmin(ReadOnly, admin.ModelAdmin[Chapter]):
+    list_display = ("game", "number", "title", "first_turn", "last_turn", "at")
+    list_filter = ("game",)
+    search_fields = ("title", "text", "request")
+    list_select_related = ("game",)
     ordering = ("-id",)
 
 

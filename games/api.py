@@ -83,6 +83,23 @@ class Turns(Schema):
     cursor: int
 
 
+class ChapterOut(Schema):
+    """A chapter of the chronicle, which tells the turns from `first_turn` to `last_turn`."""
+
+    number: int
+    title: str
+    text: str
+    first_turn: int
+    last_turn: int
+    request_id: UUID = Field(alias="request")
+    at: datetime
+
+
+class Chapters(Schema):
+    items: list[ChapterOut]
+    next: int | None = Field(description="Pass it as `after` for the next page; null at the end.")
+
+
 @router.get("/games", response=Games, auth=CAN_READ)
 def list_games(request: HttpRequest) -> dict[str, Any]:
     """The caller's games."""
@@ -109,6 +126,19 @@ def get_game(request: HttpRequest, game_id: UUID) -> dict[str, Any]:
         "dm_online": game.dm_online(),
         "cursor": game.cursor,
     }
+
+
+@router.get("/games/{uuid:game_id}/chapters", response=Chapters, auth=CAN_READ)
+def list_chapters(
+    request: HttpRequest,
+    game_id: UUID,
+    after: QueryEx[int, P(ge=0, le=2**31 - 1)] = 0,
+    limit: QueryEx[int, P(ge=1, le=50)] = 20,
+) -> dict[str, Any]:
+    """The chronicle, chapter by chapter."""
+    game = queries.get_game(request.user, game_id)
+    found = list(game.chapters.filter(number__gt=after).order_by("number")[: limit + 1])
+    return {"items": found[:limit], "next": found[limit - 1].number if len(found) > limit else None}
 
 
 @router.get("/games/{uuid:game_id}/turns", response=Turns, auth=CAN_READ)

@@ -16,6 +16,7 @@ from pytest_django import Settings
 from accounts import tokens
 from games.models import Game, Role
 from jobs.changes import Change, apply
+from jobs.models_schedules import Schedule
 
 pytestmark = pytest.mark.django_db
 
@@ -52,6 +53,14 @@ def test_the_games_have_their_members(demo: Callable[[], dict[str, Any]]) -> Non
     both = {("player1", Role.PLAYER), ("player2", Role.PLAYER), ("dm", Role.DM)}
     assert members == [both | {("dm2", Role.DM)}, both]
     assert all(game.opening and apply([Change(path="clock", op="set", value=1)], game.state) for game in games)
+
+
+def test_every_night_the_chronicle_is_continued(demo: Callable[[], dict[str, Any]]) -> None:
+    for _ in range(2):
+        demo()
+    schedule = Schedule.objects.get()
+    assert (schedule.name, schedule.job_type, schedule.cron) == ("nightly-chronicle", "chronicle_night", "0 3 * * *")
+    assert schedule.next_at is not None
 
 
 def test_a_second_run_keeps_what_was_played_and_ends_the_former_tokens(demo: Callable[[], dict[str, Any]]) -> None:

@@ -13,9 +13,13 @@ from django.db import transaction
 
 from accounts import tokens
 from accounts.models import Scope
+from games.jobtypes import CHRONICLE_NIGHT
 from games.models import Game, Membership, Role
+from jobs.models_schedules import Schedule
+from jobs.operations import schedules
 
 TOKEN_NAME = "demo"
+NIGHTLY = "nightly-chronicle"
 USERS = ("player1", "player2", "dm", "dm2", "admin")
 MEMBERS: dict[str, dict[str, Role]] = {
     "The Lantern Below": {"player1": Role.PLAYER, "player2": Role.PLAYER, "dm": Role.DM, "dm2": Role.DM},
@@ -79,10 +83,18 @@ def load() -> dict[str, Any]:
     """Users with their passwords and fresh tokens, and the games. Turns and states of a former run stay."""
     users = {name: _user(name) for name in USERS}
     games = [_game(name, users) for name in GAMES]
+    _schedule()
     return {
         "users": {name: {"password": _password(name), "token": _token(user)} for name, user in users.items()},
         "games": [{"id": str(game.pk), "name": game.name} for game in games],
     }
+
+
+def _schedule() -> None:
+    """Every night a chapter is begun in each game in which something has happened; staff may pause it."""
+    if not Schedule.objects.filter(name=NIGHTLY).exists():
+        fields = {"job_type": CHRONICLE_NIGHT.name, "cron": "0 3 * * *", "overlap": "skip", "catch_up": 1}
+        schedules.create(name=NIGHTLY, fields=fields, by=None)
 
 
 def _password(name: str) -> str:
