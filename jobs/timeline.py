@@ -40,9 +40,14 @@ class Happened:
     private: str = ""
 
 
-def timeline(job: Job, *, decides: bool) -> list[Happened]:
-    """The latest events of the request's own stream, in order; those that only deciders may see are for them."""
+def timeline(job: Job, *, decides: bool, told: bool = True) -> list[Happened]:
+    """The latest events of the request's own stream, in order; those that only deciders may see are for them.
+
+    With ``told`` false only that they happened, for staff who may see no more.
+    """
     numbered = JobEvent.objects.filter(job=job, seq__isnull=False).order_by("-id")[:MOST_EVENTS]
+    if not told:
+        return [Happened(event.at, event.event, WORDS.get(event.event, event.event)) for event in reversed(numbered)]
     return list(_told(reversed(numbered), decides=decides))
 
 

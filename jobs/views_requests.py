@@ -25,6 +25,7 @@ from jobs.operations import confirmations, requests
 from jobs.owners import may_steer
 from jobs.progress import progress_of, workflow_of
 from jobs.queries import blocked_by, position
+from jobs.rules import may_inspect
 from jobs.timeline import timeline
 from jobs.why import why_waiting
 
@@ -99,19 +100,21 @@ def _shown(user: User, job: Job, error: QueueError | None, request: HttpRequest)
     rules = registry.scope_rules(job.scope.key) if job.scope else None
     sees = steers or (rules is not None and job.scope is not None and rules.may_see(user, job.scope.key))
     decides = rules is not None and job.scope is not None and rules.may_decide(user, job.scope.key)
+    told = sees or may_inspect(user)
     workflow = workflow_of(job)
     why = why_waiting(job)
     return {
         "job": job,
         "title": workflow.title if workflow else job.type.replace("_", " ").capitalize(),
         "progress": progress_of(job, user),
-        "timeline": timeline(job, decides=decides),
+        "timeline": timeline(job, decides=decides, told=told),
+        "told": told,
         "why": why,
         "why_linked": why is not None and (staff or (decides and not why.url.startswith("/admin/"))),
         "position": position(job),
         "blocked_by": blocked_by(job),
         "payload": _pretty(job.payload) if steers else "",
-        "result": _result(job) if sees else [],
+        "result": _result(job) if told else [],
         "label": rules.label(job.scope.key) if rules and job.scope else "",
         "home": rules.page(job.scope.key) if rules and job.scope and sees else "",
         "may_cancel": requests.may_cancel(user, job),

@@ -66,6 +66,7 @@ being typed stays. Without this script the page works by reload and its forms.
         patch(shown(), template.content.firstElementChild);
         told = say(told);
       } while (again);
+      if (ended()) stop("ended");
     } catch {
       // The server is away; the next event, or the next look, comes.
     } finally {
@@ -99,7 +100,7 @@ being typed stays. Without this script the page works by reload and its forms.
   let passed = 0;
   const looking = setInterval(() => {
     passed += POLL_MS;
-    const due = source ? passed >= SAFETY_MS : !ended();
+    const due = source ? passed >= SAFETY_MS : passed >= POLL_MS;
     if (!due || document.hidden) return;
     passed = 0;
     load();

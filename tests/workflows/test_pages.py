@@ -130,6 +130,18 @@ def test_strangers_find_nothing_and_staff_with_the_right_see_no_more_than_the_co
     assert "Call it off" in read(browse(User.objects.get(pk=staff.pk)), job)
 
 
+def test_staff_who_may_not_inspect_jobs_see_no_words_of_it(cast: Cast) -> None:
+    job = start("test_five", {"fail": "read"}, user=cast.player1, automation=Automation.FULL)
+    run_until_idle()
+    staff = User.objects.create_user("operator", is_staff=True)
+    staff.user_permissions.add(Permission.objects.get(codename="view_job"))
+    page = read(browse(staff), job)
+    assert "unreadable" in page
+    assert "it can't be read" not in page
+    staff.user_permissions.add(Permission.objects.get(codename="inspect_job"))
+    assert "it can't be read" in read(browse(User.objects.get(pk=staff.pk)), job)
+
+
 def test_a_games_request_is_shown_to_its_members_and_private_words_to_deciders(cast: Cast) -> None:
     job = act(user=cast.player1, game=cast.game, text="I open the cellar door")
     run_until_idle()
