@@ -10,12 +10,13 @@ from django.http import HttpRequest
 from ninja import Field, Header, P, QueryEx, Router, Schema
 
 from accounts.authentication import CAN_PLAY, CAN_READ
-from games import api_staff, queries
+from games import api_chat, api_staff, queries
 from games.models import Game, Turn
 from games.operations import act
 from jobs.queries import position
 
 router = Router(tags=["games"])
+router.add_router("", api_chat.router)
 router.add_router("", api_staff.router)
 
 
@@ -43,6 +44,7 @@ class GameItem(Schema):
 
 class Games(Schema):
     items: list[GameItem]
+    next: str | None = Field(description="Pass it as `cursor` for the next page; null at the end.")
 
 
 class DecisionsOut(Schema):
@@ -101,10 +103,10 @@ class Chapters(Schema):
 
 
 @router.get("/games", response=Games, auth=CAN_READ)
-def list_games(request: HttpRequest) -> dict[str, Any]:
-    """The caller's games."""
-    mine = queries.memberships(request.user)
-    return {"items": [_item(membership.game, membership.role) for membership in mine]}
+def list_games(request: HttpRequest, cursor: str = "", limit: QueryEx[int, P(ge=1, le=200)] = 50) -> dict[str, Any]:
+    """The caller's games, by name."""
+    mine, following = queries.memberships_after(request.user, cursor, limit=limit)
+    return {"items": [_item(membership.game, membership.role) for membership in mine], "next": following}
 
 
 @router.get("/games/{uuid:game_id}", response=GameOut, auth=CAN_READ)

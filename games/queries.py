@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from games.models import Game, Membership, Turn
 from games.operations import NO_GAME
-from jobs.errors import NotFound
+from jobs.errors import Invalid, NotFound
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -32,6 +33,32 @@ def get_game(user: Viewer, game_id: UUID) -> Game:
 def memberships(user: Viewer) -> QuerySet[Membership, Any]:
     """The user's part in each of their games, with the game, by its name."""
     return Membership.objects.of(user).select_related("game").order_by("game__name", "game")
+
+
+def memberships_after(user: Viewer, cursor: str, *, limit: int) -> tuple[list[Membership], str | None]:
+    """The next games by name, and the cursor to go on after if there are more. ``Invalid`` for one that is none."""
+    mine = memberships(user)
+    if cursor:
+        name, last = _parse(cursor)
+        mine = mine.filter(Q(game__name__gt=name) | Q(game__name=name, game__gt=last))
+    found = list(mine[: limit + 1])
+    page = found[:limit]
+    return page, _cursor(page[-1].game) if len(found) > limit else None
+
+
+def _cursor(game: Game) -> str:
+    return base64.urlsafe_b64encode(f"{game.pk} {game.name}".encode()).decode()
+
+
+def _parse(cursor: str) -> tuple[str, UUID]:
+    try:
+        last, _, name = base64.b64decode(cursor, b"-_", validate=True).decode().partition(" ")
+        if "\0" in name:
+            raise ValueError("PostgreSQL knows no such text")
+        return name, UUID(last)
+    except ValueError:
+        wrong = {"cursor": "is not one that an earlier page gave"}
+        raise Invalid("start again without a cursor", fields=wrong) from None
 
 
 def turns_after(game: Game, number: int, *, limit: int) -> tuple[list[Turn], int | None]:

@@ -22,6 +22,7 @@ BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 6
 QUEUE_TIME = "queue"
 RUN_TIME = "run"
 TOTAL_TIME = "total"
+SERVICE_TIME = "service"
 
 
 @dataclass

@@ -21,7 +21,7 @@ from prometheus_client.utils import floatToGoString
 
 from jobs import refusals
 from jobs.kept import Kept
-from jobs.measures import BOUNDS, QUEUE_TIME, RUN_TIME, TOTAL_TIME, added
+from jobs.measures import BOUNDS, QUEUE_TIME, RUN_TIME, SERVICE_TIME, TOTAL_TIME, added
 from jobs.models import Job, Leadership, Worker
 from jobs.models_metrics import Incident, Rollup
 from jobs.overview import overview
@@ -44,6 +44,7 @@ TIMES = {
     QUEUE_TIME: "From when a job could run to its claim, each time it was claimed.",
     RUN_TIME: "From a claim to its end, the next wait or the next attempt.",
     TOTAL_TIME: "From a request's enqueuing to its completion, with all waits.",
+    SERVICE_TIME: "From when a worker began with a request to its completion, with all waits.",
 }
 
 

@@ -9,6 +9,7 @@ from django.db.models import Q
 
 from jobs import registry
 from jobs.errors import NotFound
+from jobs.eta import eta
 from jobs.models import Job, JobEvent, JobQuerySet
 
 if TYPE_CHECKING:
@@ -43,12 +44,18 @@ def position(job: Job) -> int | None:
 
 def blocked_by(job: Job) -> dict[str, Any] | None:
     """The head of the lane that a job waits behind: who asked for it, what it waits for and since when."""
-    if not position(job):
-        return None
-    head = Job.objects.open().filter(lane=job.lane_id, place__lt=job.place).order_by("place")
-    first = head.select_related("owner", "scope").first()
-    if first is None:
-        return None
+    head = head_before(job) if position(job) else None
+    return told_of_head(head) if head else None
+
+
+def head_before(job: Job) -> Job | None:
+    """The first of the lane that a job waits behind."""
+    before = Job.objects.open().filter(lane=job.lane_id, place__lt=job.place).order_by("place")
+    return before.select_related("owner", "scope").first()
+
+
+def told_of_head(first: Job) -> dict[str, Any]:
+    """Who asked for it, what it waits for and since when."""
     since = JobEvent.objects.filter(job=first).order_by("-id").values_list("at", flat=True).first()
     return {
         "request_id": str(first.public_id),
@@ -65,15 +72,24 @@ def _decider_online(key: str) -> bool:
 
 def describe(job: Job) -> dict[str, Any]:
     """A request as the API tells of it."""
+    ahead = position(job)
+    head = head_before(job) if ahead else None
     return {
         "request_id": str(job.public_id),
         "kind": job.type,
+        "game_id": _game_id(job),
         "status": job.request_status.value,
-        "position": position(job),
-        "blocked_by": blocked_by(job),
+        "position": ahead,
+        "blocked_by": told_of_head(head) if head else None,
+        "eta": eta(job, ahead, head),
         "result": job.result,
         "error": job.error if job.ended else None,
         "enqueued_at": job.created_at,
         "started_at": job.started_at,
         "completed_at": job.finished_at,
     }
+
+
+def _game_id(job: Job) -> str | None:
+    kind, _, game_id = (job.scope.key if job.scope else "").partition(":")
+    return game_id if kind == "game" else None

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from jobs.measures import TOTAL_TIME, Times, added
+from jobs.measures import SERVICE_TIME, TOTAL_TIME, Times, added
 from jobs.models import JobEvent
 from jobs.models_metrics import Rollup, Tally
 
@@ -48,9 +48,8 @@ def run_tally() -> float:
         top = min(newest, tally.cursor + BATCH)
         if top > tally.cursor:
             rows = _counted(tally.cursor, top)
-            _add(
-                rows, Rollup.objects.filter(minute__in={row.minute for row in rows}, measure__in=[*COUNTED, TOTAL_TIME])
-            )
+            minutes = {row.minute for row in rows}
+            _add(rows, Rollup.objects.filter(minute__in=minutes, measure__in=[*COUNTED, TOTAL_TIME, SERVICE_TIME]))
             Tally.objects.filter(pk=tally.pk).update(cursor=top)
     return 0.0 if top < newest else settings.CONFIG.status_cache_seconds
 
@@ -65,17 +64,18 @@ def _settled() -> QuerySet[JobEvent]:
 
 def _counted(cursor: int, top: int) -> list[Rollup]:
     counts: Counter[tuple[datetime, str, str]] = Counter()
-    totals: defaultdict[tuple[datetime, str], Times] = defaultdict(Times)
+    times: defaultdict[tuple[datetime, str, str], Times] = defaultdict(Times)
     events = JobEvent.objects.filter(pk__gt=cursor, pk__lte=top, event__in=COUNTED, job__queue__isnull=False)
-    for queue, event, at, asked, parent in events.values_list(
-        "job__queue", "event", "at", "job__created_at", "job__parent"
+    for queue, event, at, asked, begun, parent in events.values_list(
+        "job__queue", "event", "at", "job__created_at", "job__started_at", "job__parent"
     ):
         minute = at.replace(second=0, microsecond=0)
         counts[minute, queue, event] += 1
         if event == "job.completed" and parent is None:
-            totals[minute, queue].add((at - asked).total_seconds())
+            times[minute, queue, TOTAL_TIME].add((at - asked).total_seconds())
+            times[minute, queue, SERVICE_TIME].add((at - (begun or asked)).total_seconds())
     rows = [Rollup(minute=key[0], queue=key[1], measure=key[2], count=count) for key, count in counts.items()]
-    return rows + [times.row(minute, queue, TOTAL_TIME) for (minute, queue), times in totals.items()]
+    return rows + [added_up.row(*key) for key, added_up in times.items()]
 
 
 def run_compact() -> float:

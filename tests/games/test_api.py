@@ -11,6 +11,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import Scope
+from games.models import Game, Membership
 from jobs.models import Job, JobEvent
 from tests.cast import Cast
 from tests.games.story import ask
@@ -168,10 +169,29 @@ def test_the_wrong_method_is_said_to_be_wrong(cast: Cast) -> None:
 
 def test_the_callers_games_are_listed_with_their_roles(cast: Cast) -> None:
     assert get(cast, "dm2", "").json() == {
-        "items": [{"id": str(cast.game.pk), "name": "The Cellar", "role": "dm", "turn": 0}]
+        "items": [{"id": str(cast.game.pk), "name": "The Cellar", "role": "dm", "turn": 0}],
+        "next": None,
     }
     assert [item["role"] for item in get(cast, "player1", "").json()["items"]] == ["player", "player"]
-    assert get(cast, "stranger", "").json() == {"items": []}
+    assert get(cast, "stranger", "").json() == {"items": [], "next": None}
+
+
+def test_games_come_by_page_in_the_order_of_their_names(cast: Cast) -> None:
+    for name in ("Zoo", "Alley", "The Tower", "Zoo"):
+        Membership.objects.create(game=Game.objects.create(name=name), user=cast.player1)
+    seen: list[dict[str, Any]] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        page = get(cast, "player1", f"?limit=2&cursor={cursor}").json()
+        seen += page["items"]
+        cursor = page["next"]
+    assert [item["name"] for item in seen] == ["Alley", "The Cellar", "The Tower", "The Tower", "Zoo", "Zoo"]
+    assert len({item["id"] for item in seen}) == 6
+
+
+@pytest.mark.parametrize("query", ["cursor=x", "cursor=eA==", "cursor=%00", "limit=0", "limit=201", "limit=x"])
+def test_a_page_of_games_that_cannot_be_is_refused(cast: Cast, query: str) -> None:
+    refused(get(cast, "player1", f"?{query}"), 422, "invalid")
 
 
 def test_a_game_is_told_with_the_number_of_the_last_event_it_knows_of(cast: Cast) -> None:
