@@ -1,0 +1,119 @@
+"""The whole screen: the story, what is being written, how requests stand, the state, and a line to type in."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rich.text import Text
+from textual.app import App, ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.widgets import Footer, Input, RichLog, Static
+
+from console.errors import ConsoleError
+from console.notices import Notice
+from console.session import Asked, Session
+
+STYLES = {"story": "", "event": "italic magenta", "state": "green", "error": "bold red", "status": "dim"}
+
+
+class ConsoleApp(App[int]):
+    """Enter says, /act acts, Ctrl+R asks again what failed. It is the session's view; ``session`` is set first."""
+
+    CSS = """
+    #connection { width: 1fr; height: 1; background: $panel; padding: 0 1; }
+    #story { width: 3fr; padding: 0 1; }
+    #aside { width: 1fr; min-width: 24; border-left: solid $panel; padding: 0 1; }
+    #written { height: auto; max-height: 40%; padding: 0 1; color: $text-muted; }
+    #requests { height: auto; padding: 0 1; color: $accent; }
+    """
+    BINDINGS = [Binding("ctrl+r", "again", "Ask again what failed"), Binding("ctrl+q", "quit", "Quit")]
+    TITLE = "queueproject"
+
+    session: Session
+
+    def compose(self) -> ComposeResult:
+        yield Static("connecting…", id="connection", markup=False)
+        with Horizontal():
+            with Vertical():
+                yield RichLog(id="story", wrap=True, markup=False)
+                yield Static("", id="written", markup=False)
+                yield Static("", id="requests", markup=False)
+            with VerticalScroll(id="aside"):
+                yield Static("", id="state", markup=False)
+        yield Input(placeholder="Say something, or /act what you do", id="line")
+        yield Footer()
+
+    def on_mount(self) -> None:
+        self.query_one("#line", Input).focus()
+        self.run_worker(self._run(), exit_on_error=False)
+
+    async def _run(self) -> None:
+        try:
+            await self.session.run()
+        except ConsoleError as error:
+            self.tell(Notice(kind="error", text=str(error)))
+            self.query_one("#connection", Static).update(f"the end: {error}")
+
+    def on_input_submitted(self, entered: Input.Submitted) -> None:
+        """What was typed is on its way; the line is free for more."""
+        text = entered.value.strip()
+        entered.input.clear()
+        if text == "/quit":
+            self.exit(0)
+        elif text == "/retry":
+            self.action_again()
+        elif text.startswith("/act "):
+            self.run_worker(self.session.ask("act", text.removeprefix("/act ").strip()))
+        elif text:
+            self.run_worker(self.session.ask("chat", text))
+
+    def action_again(self) -> None:
+        self.run_worker(self.session.retry())
+
+    # -- as a view -----------------------------------------------------------------------------------------------
+
+    def tell(self, notice: Notice) -> None:
+        """Show it where it belongs."""
+        match notice.kind:
+            case "connection":
+                self.query_one("#connection", Static).update(f"{self.session.name}  {_mark(notice.data)} {notice.text}")
+            case "chunk":
+                self.query_one("#written", Static).update(notice.whole)
+            case _:
+                self._write(notice)
+        self.query_one("#requests", Static).update("\n".join(map(_line, self.session.waiting)))
+        self.query_one("#state", Static).update(_state(self.session.state))
+
+    def _write(self, notice: Notice) -> None:
+        if notice.kind == "story":
+            self.query_one("#written", Static).update("")
+        log = self.query_one("#story", RichLog)
+        log.write(_styled(notice))
+        if notice.kind == "story":
+            log.write("")
+
+
+def _styled(notice: Notice) -> Text:
+    return Text(notice.text, style=STYLES.get(notice.kind, ""))
+
+
+def _mark(data: dict[str, Any]) -> str:
+    return "●" if data.get("live") else "○"
+
+
+def _line(asked: Asked) -> str:
+    match asked.status:
+        case "queued":
+            where = f"in line, {asked.position} ahead" if asked.position else "in line, next"
+        case "awaiting_approval":
+            where = "a DM is deciding…"
+        case status:
+            where = f"{status}…"
+    return f"{where}  {asked.text}"
+
+
+def _state(state: dict[str, Any]) -> str:
+    texts = (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for value in state.values())
+    return "\n".join(f"{key}: {text}" for key, text in zip(state, texts, strict=True))

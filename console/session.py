@@ -1,0 +1,307 @@
+"""A place in a game: what is asked, what comes of it, and staying connected. No terminal in here."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from console.api import Api, Kind
+from console.errors import ClosedOff, ConsoleError, Refused, Unreachable
+from console.notices import Notice, View, told
+from console.sse import Event
+
+OPEN = ("sending", "queued", "processing", "awaiting_approval")
+SHOWN_TURNS = 20
+MOST_STRANGERS = 100
+SIGNED_OUT = (401, 403, 404)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How long what is waited for, in seconds."""
+
+    request_seconds: float = 120
+    silence_seconds: float = 75
+    first_wait_seconds: float = 0.5
+    longest_wait_seconds: float = 15
+    poll_seconds: float = 2
+    stream_again_seconds: float = 60
+
+
+@dataclass
+class Asked:
+    """One request of ours. The same ``key`` again is the same request."""
+
+    kind: Kind
+    text: str
+    key: str = field(default_factory=lambda: str(uuid4()))
+    id: str = ""
+    status: str = "sending"
+    position: int | None = None
+    heard_at: float = field(default_factory=time.monotonic)
+    overdue: bool = False
+
+
+class Session:
+    """Tells its view everything that happens in the game, and of our own requests how they stand."""
+
+    def __init__(self, api: Api, view: View, patience: Patience | None = None) -> None:
+        self.asked: list[Asked] = []
+        self.name = ""
+        self.state: dict[str, Any] = {}
+        self.connected = False
+        self._api = api
+        self._view = view
+        self._patience = patience or Patience()
+        self._cursor = 0
+        self._turn = 0
+        self._failures = 0
+        self._strangers: dict[str, tuple[str, dict[str, Any]]] = {}
+        self._written: dict[str, tuple[int, int, str]] = {}
+
+    # -- asking --------------------------------------------------------------------------------------------------
+
+    async def ask(self, kind: Kind, text: str) -> None:
+        """Chat or act. While the server can't be reached it is sent again, as the same request."""
+        asked = Asked(kind, text)
+        self.asked.append(asked)
+        await self._send(asked)
+
+    async def retry(self) -> None:
+        """Ask the last request that failed once more."""
+        failed = next((asked for asked in reversed(self.asked) if asked.status == "failed"), None)
+        if failed is None:
+            return self._say("status", "nothing has failed")
+        self._say("status", f"once more: {failed.text}")
+        if failed.id:  # It was in line and failed there; else it may have arrived, and keeps its key.
+            failed.key, failed.id = str(uuid4()), ""
+        failed.overdue = False
+        return await self._send(failed)
+
+    @property
+    def waiting(self) -> list[Asked]:
+        """Our requests that have not ended."""
+        return [asked for asked in self.asked if asked.status in OPEN]
+
+    async def _send(self, asked: Asked) -> None:
+        asked.status, asked.heard_at = "sending", time.monotonic()
+        until, failures = time.monotonic() + self._patience.request_seconds, 0
+        while True:
+            try:
+                answer = await self._api.ask(asked.kind, asked.text, asked.key)
+            except (Unreachable, Refused) as error:
+                wait = self._wait(failures, error)
+                if (isinstance(error, Refused) and not error.passing) or time.monotonic() + wait > until:
+                    asked.status = "failed"
+                    return self._say("error", f"not sent: {error}")
+                failures += 1
+                self._say("status", f"{error}; sending again in {wait:.0f} s")
+                await asyncio.sleep(wait)
+            else:
+                asked.id = answer["request_id"]
+                self._now(asked, answer["status"], answer.get("position"), answer)
+                if heard := self._strangers.pop(asked.id, None):  # The event was quicker than the answer.
+                    self._hear_request(*heard)
+                return None
+
+    # -- what happens --------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Load the game, then follow it for ever. ``ConsoleError`` when there is no point in going on."""
+        while not self.name:
+            with suppress(Unreachable):
+                await self._load()
+                break
+            await self._pause("the server can't be reached")
+        watching = asyncio.create_task(self._watch())
+        try:
+            await self._follow()
+        finally:
+            watching.cancel()
+
+    async def _load(self) -> None:
+        game = await self._api.game()
+        self.name, self.state, self._cursor = game["name"], game["state"], game["cursor"]
+        self._turn = max(0, game["turn"] - SHOWN_TURNS)
+        self._say("story", f"{game['name']}\n\n{game['opening']}", **game)
+        await self._tell_turns()
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                await self._stream()
+            except ClosedOff as error:
+                self._say("connection", f"{error}: asking every {self._patience.poll_seconds:g} s instead", live=False)
+                await self._poll()
+            except Refused as error:
+                if error.status in SIGNED_OUT:
+                    raise
+                await self._pause(str(error), error)
+            except Unreachable as error:
+                await self._pause(str(error), error)
+
+    async def _stream(self) -> None:
+        async for event in self._api.events(self._cursor, silence_seconds=self._patience.silence_seconds):
+            if event.name == "open":
+                await self._tell_turns()
+            elif event.name == "unavailable":
+                raise Unreachable("the server has trouble of its own")
+            else:
+                await self._hear(event)
+            self._connect()
+        await asyncio.sleep(self._patience.first_wait_seconds)
+
+    def _connect(self) -> None:
+        self._failures = 0
+        if not self.connected:
+            self.connected = True
+            self._say("connection", "connected", live=True)
+
+    async def _poll(self) -> None:
+        """Ask for what a stream would have told, for a while; then a stream is tried again."""
+        until = time.monotonic() + self._patience.stream_again_seconds
+        while time.monotonic() < until:
+            try:
+                game = await self._api.game()
+                await self._tell_turns()
+                self.state, self._cursor, self._failures = game["state"], game["cursor"], 0
+                await self._catch_up()
+            except (Unreachable, Refused) as error:
+                if isinstance(error, Refused) and error.status in SIGNED_OUT:
+                    raise
+                await self._pause(str(error), error)
+            await asyncio.sleep(self._patience.poll_seconds)
+
+    async def _hear(self, event: Event) -> None:
+        await self._tell_event(event)
+        if event.id.isdecimal():
+            self._cursor = int(event.id)  # Not before: what fails in the middle is to come again.
+
+    async def _tell_event(self, event: Event) -> None:
+        match event.name:
+            case "reset":
+                self._cursor = event.data["head"]
+                await self._tell_turns()
+                await self._catch_up()
+            case "closed":
+                raise Refused(403, event.data["code"], event.data["detail"])
+            case "chat.chunk":
+                self._hear_chunk(event.data)
+            case "game.state_updated":
+                await self._tell_turns()
+            case "story.triggered":
+                count = event.data["data"]["count"]
+                self._say(
+                    "event", "something stirs in the story" if count == 1 else f"{count} things stir in the story"
+                )
+            case name if name.startswith("request."):
+                self._hear_request(name.removeprefix("request."), event.data)
+            case name if name.startswith(("approval.", "llm.")):
+                self._hear_request("", event.data)
+
+    def _hear_request(self, what: str, data: dict[str, Any]) -> None:
+        asked = self._ours(data["request_id"])
+        if asked is None:
+            self._strangers[str(data["request_id"])] = (what, data)
+            if len(self._strangers) > MOST_STRANGERS:
+                del self._strangers[next(iter(self._strangers))]
+            return
+        position = data["data"].get("position") if what in ("queued", "position") else None
+        self._now(asked, data.get("status") or asked.status, position, data["data"])
+
+    def _hear_chunk(self, event: dict[str, Any]) -> None:
+        request, chunk = str(event["request_id"]), event["data"]
+        attempt, index, whole = self._written.get(request, (0, -1, ""))
+        if chunk["attempt"] != attempt or chunk["index"] == 0:
+            whole = ""
+            if index >= 0:
+                self._say("status", "the storyteller begins anew", request=request)
+        whole += chunk["content"]
+        self._written[request] = (chunk["attempt"], chunk["index"], whole)
+        self._view.tell(Notice(kind="chunk", text=chunk["content"], request=request, whole=whole))
+
+    async def _tell_turns(self) -> None:
+        while turns := await self._api.turns(self._turn):
+            for turn in turns:
+                self._turn = turn["number"]
+                self._written.pop(str(turn["request_id"]), None)
+                for notice in told(turn):
+                    self._view.tell(notice)
+        with suppress(Unreachable):
+            self.state = (await self._api.game())["state"]
+
+    async def _catch_up(self) -> None:
+        """Ask how our open requests stand: what happened while nothing was heard."""
+        for asked in self.waiting:
+            if asked.id:
+                answer = await self._api.request(asked.id)
+                self._now(asked, answer["status"], answer.get("position"), answer)
+
+    def _now(self, asked: Asked, status: str, position: int | None, about: dict[str, Any]) -> None:
+        if (status, position) == (asked.status, asked.position) or asked.status not in OPEN:
+            return
+        asked.status, asked.position, asked.heard_at, asked.overdue = status, position, time.monotonic(), False
+        for kind, text in _words(asked, about):
+            self._view.tell(Notice(kind=kind, text=text, request=asked.id, data={"status": status}))
+
+    def _ours(self, request: str) -> Asked | None:
+        return next((asked for asked in self.asked if asked.id == request), None)
+
+    # -- time ----------------------------------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        """Say once of each request that nothing has been heard of it for too long, and ask the server."""
+        while True:
+            await asyncio.sleep(min(1.0, self._patience.request_seconds / 4))
+            for asked in self.waiting:
+                silent = time.monotonic() - asked.heard_at
+                if silent > self._patience.request_seconds and not asked.overdue:
+                    asked.overdue = True
+                    self._say("error", f"nothing heard for {silent:.0f} s, still {asked.status}: {asked.text}")
+                    with suppress(ConsoleError):
+                        await self._catch_up()
+
+    async def _pause(self, why: str, error: ConsoleError | None = None) -> None:
+        wait = self._wait(self._failures, error)
+        self._failures, self.connected = self._failures + 1, False
+        self._say("connection", f"not connected: {why}; again in {wait:.1f} s", live=False)
+        await asyncio.sleep(wait)
+
+    def _wait(self, failures: int, error: ConsoleError | None = None) -> float:
+        """Longer each time, with jitter, and never shorter than the server asks for."""
+        longest: float = min(
+            self._patience.longest_wait_seconds, self._patience.first_wait_seconds * 2 ** min(failures, 20)
+        )
+        after = error.retry_after if isinstance(error, Refused) else None
+        return max(longest * random.uniform(0.5, 1), after or 0.0)
+
+    def _say(self, kind: Any, text: str, *, request: str = "", **data: Any) -> None:
+        self._view.tell(Notice(kind=kind, text=text, request=request, data=data))
+
+
+def _words(asked: Asked, about: dict[str, Any]) -> Iterator[tuple[Any, str]]:
+    match asked.status:
+        case "queued" if asked.position:
+            yield "status", f"in line, {asked.position} ahead"
+        case "queued":
+            yield "status", "in line, next"
+        case "processing":
+            yield "status", "processing…"
+        case "awaiting_approval":
+            yield "status", "a DM is deciding…"
+        case "rejected":
+            reason = (about.get("result") or {}).get("reason")
+            yield "status", f"not this time: {reason or 'no reason was given'}"
+        case "failed":
+            error = about.get("error") or {}
+            yield "error", f"it failed: {error.get('detail') or 'no reason was given'} (retry: Ctrl+R or /retry)"
+        case "cancelled":
+            yield "status", "called off"
+        case "completed":
+            yield "status", "done"
