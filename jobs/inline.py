@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from django.conf import settings
+
 from jobs.context import JobContext
 from jobs.models import Job
+from jobs.operations.progress import keep
 from jobs.transport import transport
 
 R = TypeVar("R")
@@ -18,6 +22,7 @@ class InlineRuntime:
 
     def __init__(self) -> None:
         self._progress: dict[str, Any] | None = None
+        self._next_store = 0.0
         self._awaiting = False
 
     def run_io(self, context: JobContext, coroutine: Coroutine[Any, Any, R], timeout_seconds: float) -> R:
@@ -30,7 +35,7 @@ class InlineRuntime:
 
     def report(self, context: JobContext, progress: dict[str, Any]) -> None:
         self._progress = progress
-        if not self._awaiting:
+        if not self._awaiting and time.monotonic() >= self._next_store:
             self._store(context)
 
     def speak(self, context: JobContext) -> None:
@@ -40,9 +45,10 @@ class InlineRuntime:
     def _store(self, context: JobContext) -> None:
         if self._progress is not None:
             with context.guard.lifted():
-                Job.objects.filter(pk=context.job_id, token=context.token).update(progress=self._progress)
+                keep(context.job, self._progress)
                 context.declared.tell_progress(self._progress)
             self._progress = None
+            self._next_store = time.monotonic() + settings.CONFIG.progress_seconds
 
 
 async def _within(coroutine: Coroutine[Any, Any, R], seconds: float) -> R:

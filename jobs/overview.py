@@ -44,6 +44,11 @@ class Overview:
             ],
         }
 
+    def for_players(self) -> dict[str, Any]:
+        """As those who play hear of it: what waits, and how long, but nothing of machines."""
+        shown = ("name", "depth", "oldest_seconds", "running", "paused")
+        return {"queues": [{name: getattr(queue, name) for name in shown} for queue in self.queues]}
+
 
 def _stamp(moment: datetime) -> str:
     return moment.isoformat().replace("+00:00", "Z")

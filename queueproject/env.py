@@ -107,6 +107,9 @@ class Config(BaseSettings):
         1, description="Longest time a worker waits before it asks the database itself for work."
     )
     tick_seconds: Seconds = Field(1, description="How often the scheduler looks for what is due.")
+    progress_seconds: Seconds = Field(
+        0.25, description="A handler's progress is kept and told at most this often, whatever it reports."
+    )
     shutdown_seconds: Seconds = Field(
         30, description="How long a stopping worker lets its jobs go on before it hands them back."
     )
@@ -147,6 +150,9 @@ class Config(BaseSettings):
     )
 
     status_cache_seconds: Seconds = Field(5, description="A process asks for the queues' status at most this often.")
+    queue_status_seconds: Seconds = Field(
+        1, description="Who watches a game is told how the queues stand at most this often."
+    )
     rollup_seconds: Seconds = Field(60, description="How often a worker writes down what it measured.")
     rollup_keep_seconds: Seconds = Field(
         3600, description="How long measures are kept by the minute; older ones are added up."

@@ -21,6 +21,7 @@ from jobs.scheduler.cleanup import run_cleanup
 from jobs.scheduler.due import run_due, run_released
 from jobs.scheduler.expiry import run_expiry
 from jobs.scheduler.leadership import lead, step_down
+from jobs.scheduler.positions import Positions
 from jobs.scheduler.repeats import Repeats
 from jobs.scheduler.rescue import run_rescue
 from jobs.scheduler.sweep import Sweep
@@ -39,6 +40,7 @@ def services() -> dict[str, Tick]:
         "tally": run_tally,
         "compact": run_compact,
         "alerts": Alerts(),
+        "positions": Positions(),
     }
     return {**own, "expiry": run_expiry, "cleanup": run_cleanup, "repeats": Repeats(), **registry.ticks()}
 

@@ -10,13 +10,16 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
+from django.db import Error as DatabaseError
 
 from accounts.threads import in_thread
 from jobs.ephemeral import Ephemeral
+from jobs.overview import overview
 from jobs.streams.rows import read_heads
 from jobs.streams.stream import Stream
 from jobs.streams.wakeups import Wakeups
@@ -32,6 +35,7 @@ class Hub:
         self._watchers: Counter[int] = Counter()
         self._wakeups = Wakeups(self._hear, self._pass_on)
         self._ask = asyncio.create_task(self._ask_for_ever())
+        self._tell = asyncio.create_task(self._tell_of_queues_for_ever())
 
     @asynccontextmanager
     async def watch(self, scope_id: int) -> AsyncIterator[Stream]:
@@ -81,6 +85,24 @@ class Hub:
                 continue
             for scope_id, head in heads.items():
                 self._hear(scope_id, head)
+
+    async def _tell_of_queues_for_ever(self) -> None:
+        """How the queues stand, to all who watch anything, and only what is new."""
+        told: dict[str, Any] = {}
+        while True:
+            await asyncio.sleep(settings.CONFIG.queue_status_seconds)
+            if not self._streams:
+                continue
+            with suppress(DatabaseError):
+                now = (overview.fresh or await in_thread(overview.read)).for_players()
+                if now != told:
+                    self._pass_to_all(now)
+                    told = now
+
+    def _pass_to_all(self, data: dict[str, Any]) -> None:
+        told = Ephemeral(event="queue.status", request_id=None, data=data, deciders_only=False)
+        for stream in self._streams.values():
+            stream.pass_on(told)
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()

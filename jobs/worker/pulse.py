@@ -12,15 +12,12 @@ from django.db import Error, connection
 
 from jobs.connections import use_direct_connection
 from jobs.failpoints import failpoint
-from jobs.models import Job
 from jobs.operations import leases
+from jobs.operations.progress import keep
 from jobs.worker.slots import Claim, Slots
 from jobs.worker.watch import LeaderWatch
 
 logger = logging.getLogger(__name__)
-
-PROGRESS_SECONDS = 0.25
-"""Progress is stored at most this often (four times a second, whatever a handler reports)."""
 
 
 class Pulse:
@@ -69,7 +66,7 @@ class Pulse:
                 self._guarded(self._leader.look)
             self._guarded(self._store_progress)
             self._slots.reported.wait(max(min(next_beat, next_look) - time.monotonic(), 0.0))
-            self._stop.wait(PROGRESS_SECONDS)
+            self._stop.wait(settings.CONFIG.progress_seconds)
 
     @staticmethod
     def _guarded(act: Callable[[], None]) -> None:
@@ -122,6 +119,6 @@ class Pulse:
         for context in list(self._slots.progress):
             progress = self._slots.progress.pop(context)
             failpoint("before_progress")
-            Job.objects.filter(pk=context.job_id, token=context.token).update(progress=progress)
+            keep(context.job, progress)
             if not context.declared.tell_progress(progress):
                 self._slots.progress.setdefault(context, progress)  # for the next turn, unless there is newer

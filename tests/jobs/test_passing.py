@@ -1,0 +1,126 @@
+"""What passes by: progress to those who watch, places in line, how the queues stand. None of it is a numbered event."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from accounts.threads import in_thread
+from jobs.ephemeral import Ephemeral
+from jobs.models import Job, JobEvent
+from jobs.operations.controls import cancel
+from jobs.operations.enqueue import enqueue
+from jobs.overview import overview
+from jobs.scheduler.positions import Positions
+from jobs.states import Status
+from jobs.streams import hub, scope_id
+from jobs.testing import run_next
+from jobs.transport import Transport
+from tests.jobs.kinds import CHATTY, ECHO, Plan
+from tests.jobs.test_streams import await_listeners, of
+from tests.processes import Stack
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Said = list[tuple[int, Ephemeral]]
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> Said:
+    """What this process tells those who watch."""
+    heard: Said = []
+
+    def say(transport: Transport, scope_id: int, *told: Ephemeral) -> bool:
+        heard.extend((scope_id, each) for each in told)
+        return True
+
+    monkeypatch.setattr(Transport, "say", say)
+    return heard
+
+
+def in_line(count: int, lane: str = "lane:a") -> list[Job]:
+    return [enqueue(ECHO, Plan(text=str(n)), scope="test:1", ordering_key=lane) for n in range(count)]
+
+
+def test_those_behind_are_told_their_new_place_when_somebody_ahead_has_ended(said: Said) -> None:
+    first, second, third, fourth = in_line(4)
+    in_line(2, "lane:b")  # where nobody ends, nobody is told
+    look = Positions()
+    look()
+    assert said == []
+    cancel(second.pk)
+    look()
+    places = {told.request_id: told.data["position"] for _, told in said}
+    assert places == {str(job.public_id): at for at, job in enumerate([first, third, fourth])}
+    assert {(scope, told.event) for scope, told in said} == {(first.scope_id, "request.position")}
+    said.clear()
+    look()
+    assert said == [], "nothing has changed since"
+    assert run_next() is not None
+    look()
+    assert [told.data["position"] for _, told in said] == [0, 1]
+
+
+def test_a_request_that_has_begun_has_no_place(said: Said) -> None:
+    look = Positions()
+    first, second = in_line(2)
+    Job.objects.filter(pk=first.pk).update(started_at=first.created_at)
+    (other,) = [enqueue(ECHO, Plan(), scope="test:1", ordering_key="lane:a")]
+    cancel(second.pk)
+    look()
+    assert [(told.request_id, told.data["position"]) for _, told in said] == [(str(other.public_id), 1)]
+
+
+def test_places_are_asked_with_two_statements_however_many_wait(django_assert_num_queries: Any, said: Said) -> None:
+    look = Positions()
+    jobs = in_line(30)
+    cancel(jobs[0].pk)
+    with django_assert_num_queries(2):
+        look()
+    assert len(said) == 29
+
+
+@pytest.mark.integration
+async def test_progress_is_kept_and_told_to_those_who_watch_but_not_more_than_four_times_a_second(stack: Stack) -> None:
+    job = await in_thread(partial(enqueue, CHATTY, Plan(seconds=2.0), scope="test:1"))
+    async with hub().watch(of(job)) as stream:
+        await await_listeners(job, 1)
+        with stream.listen() as inbox:
+            await in_thread(stack.start, "worker")
+            heard: list[Ephemeral] = []
+            async with asyncio.timeout(60):
+                while not await in_thread(Job.objects.filter(pk=job.pk, status=Status.COMPLETED).exists):
+                    while not inbox.empty():
+                        heard.append(inbox.get_nowait())
+                    await asyncio.sleep(0.05)
+    told = [each for each in heard if each.event == "progress"]
+    assert 2 <= len(told) <= 9
+    assert {each.request_id for each in told} == {str(job.public_id)}
+    assert await in_thread(Job.objects.filter(pk=job.pk, progress__isnull=False).exists)
+    assert await in_thread(JobEvent.objects.exclude(seq=None).count) == 3, "progress has no number"
+
+
+async def test_whoever_watches_a_game_is_told_how_the_queues_stand(config: Callable[..., None]) -> None:
+    config(queue_status_seconds=0.05)
+    overview.forget()
+    scope = await in_thread(scope_id, "test:1")
+    async with hub().watch(scope) as stream:
+        with stream.listen() as inbox:
+            told = await asyncio.wait_for(inbox.get(), 10)
+    assert told.event == "queue.status"
+    shown = {queue["name"]: queue for queue in told.data["queues"]}
+    assert shown["llm"] == {"name": "llm", "depth": 0, "oldest_seconds": None, "running": 0, "paused": False}
+
+
+@pytest.mark.integration
+def test_the_progress_of_an_isolated_job_is_kept_as_seldom(stack: Stack) -> None:
+    job = enqueue(CHATTY, Plan(do="alone", seconds=1.0))
+    Job.objects.filter(pk=job.pk).update(lease_losses=5)
+    stack.start("worker")
+    wait_until(lambda: Job.objects.filter(pk=job.pk, status=Status.COMPLETED).exists(), timeout=60)
+    assert Job.objects.get().progress
