@@ -6,7 +6,7 @@ closed with 4401, because a browser hides the answer to a denied handshake from 
 """
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -32,11 +32,16 @@ App = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Caller:
-    """Who is at the other end: the user, what the token allows, and how to find out if that still holds."""
+    """Who is at the other end: the user, what the token allows, and the token or session that says so."""
 
     user: User
     scopes: frozenset[str]
-    holds: Callable[[], bool]
+    token: ApiToken | None = None
+    session_key: str = ""
+
+    def holds(self) -> bool:
+        """Whether the token or the session is still good."""
+        return tokens.is_valid(self.token) if self.token else _session_user(self.session_key) == self.user
 
     async def still_valid(self) -> bool:
         """False once the session has ended, the token was revoked, or the user was locked out.
@@ -50,7 +55,7 @@ class Caller:
 
 
 class SocketAuthentication:
-    """Puts ``user``, ``token_scopes`` and ``revalidate`` into the scope, or refuses."""
+    """Puts ``caller``, ``user``, ``token_scopes`` and ``revalidate`` into the scope, or refuses."""
 
     def __init__(self, app: App) -> None:
         self.app = app
@@ -67,7 +72,12 @@ class SocketAuthentication:
             await send({"type": "websocket.accept"})
             await refuse(send, UNAUTHORIZED, "unauthorized", "sign in, or send a valid token")
             return
-        known = {"user": caller.user, "token_scopes": caller.scopes, "revalidate": caller.still_valid}
+        known = {
+            "caller": caller,
+            "user": caller.user,
+            "token_scopes": caller.scopes,
+            "revalidate": caller.still_valid,
+        }
         await self.app({**scope, **known}, receive, send)
 
 
@@ -102,15 +112,19 @@ def _by_token(header: str) -> Caller | None:
 
 def by_token(token: ApiToken) -> Caller:
     """The caller who sent this token."""
-    return Caller(token.user, frozenset(token.scopes), lambda: tokens.is_valid(token))
+    return Caller(token.user, frozenset(token.scopes), token=token)
 
 
 def by_session(key: str | None) -> Caller | None:
     """The caller with this session; ``None`` if it has ended."""
     user = _session_user(key) if key else None
-    if user is None:
-        return None
-    return Caller(user, frozenset(Scope.values), lambda: _session_user(key) == user)
+    return Caller(user, frozenset(Scope.values), session_key=key or "") if user else None
+
+
+def those_still_valid(callers: Collection[Caller]) -> set[Caller]:
+    """Those whose token or session is still good; all tokens are asked at once."""
+    good = tokens.valid_ids(caller.token.pk for caller in callers if caller.token)
+    return {caller for caller in callers if (caller.token.pk in good if caller.token else caller.holds())}
 
 
 def _session_user(key: str | None) -> User | None:

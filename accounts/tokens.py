@@ -5,6 +5,7 @@ import re
 import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -68,6 +69,11 @@ def of_header(header: str) -> ApiToken | None:
 def is_valid(token: ApiToken) -> bool:
     """Whether a token that authenticated earlier still would."""
     return _usable().filter(pk=token.pk).exists()
+
+
+def valid_ids(ids: Iterable[UUID]) -> set[UUID]:
+    """Those of these tokens that are still good, in one statement."""
+    return set(_usable().filter(pk__in=set(ids)).values_list("pk", flat=True))
 
 
 @transaction.atomic

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Never
 from uuid import UUID
 
 from django.conf import settings
@@ -14,7 +14,7 @@ from django.contrib.auth.models import User
 from django.db import InterfaceError, OperationalError
 
 from accounts.models import Scope
-from accounts.sockets import Receive, Send
+from accounts.sockets import UNAUTHORIZED, Receive, Send
 from accounts.threads import in_thread
 from games import operations
 from games.frames import FRAMES, Action, Frame, Hello, Ping, Seen
@@ -23,6 +23,7 @@ from games.rules import RIGHTS
 from jobs import queries
 from jobs.errors import Conflict, Forbidden, Invalid, QueueError, Unavailable
 from jobs.streams import Stream, hub, scope_id
+from jobs.streams.audience import Place, audience
 from jobs.streams.sockets import FORBIDDEN, NOT_FOUND, TOO_SLOW, Closing, Socket
 
 logger = logging.getLogger(__name__)
@@ -80,23 +81,31 @@ async def _play(socket: Socket[Frame], scope: dict[str, Any]) -> None:
     seat = await in_thread(take_seat, user, granted, game_id)
     if seat is None:
         raise Closing(NOT_FOUND, "not_found", operations.NO_GAME)
-    async with hub().watch(await in_thread(scope_id, seat.game.scope_key)) as stream, asyncio.TaskGroup() as tasks:
-        play = Play(socket, stream, seat)
-        await play.welcome()
+    key = seat.game.scope_key
+    place = audience().place(scope["caller"], key, decides=seat.decides)
+    async with hub().watch(await in_thread(scope_id, key)) as stream:
+        with place as taken:
+            await _sit(Play(socket, stream, seat, taken))
+
+
+async def _sit(play: Play) -> None:
+    await play.welcome()
+    async with asyncio.TaskGroup() as tasks:
         tasks.create_task(play.obey())
         tasks.create_task(play.tell())
         tasks.create_task(play.pass_on())
         tasks.create_task(play.be_present())
-        tasks.create_task(socket.guard(scope["revalidate"], play.sit_down_again))
+        tasks.create_task(play.leave_when_told())
 
 
 class Play:
     """One open socket: who sits there, and how far its client has been told and has seen."""
 
-    def __init__(self, socket: Socket[Frame], stream: Stream, seat: Seat) -> None:
+    def __init__(self, socket: Socket[Frame], stream: Stream, seat: Seat, place: Place) -> None:
         self._socket = socket
         self._stream = stream
         self._seat = seat
+        self._place = place
         self._told: int | None = None
         self._seen = 0
         self._moved = asyncio.Event()
@@ -161,7 +170,7 @@ class Play:
             if not self._room:
                 await self._tell_head_only()
             for row in await self._stream.after(self._told, self._room):
-                await self._socket.send("event", **row.frame(decider=self._seat.decides))
+                await self._socket.send("event", **row.frame(decider=self._place.decides))
                 self._told = row.seq
 
     async def pass_on(self) -> None:
@@ -170,7 +179,7 @@ class Play:
         with self._stream.listen() as inbox:
             while True:
                 told = await inbox.get()
-                if self._room > 0 and (self._seat.decides or not told.deciders_only):
+                if self._room > 0 and (self._place.decides or not told.deciders_only):
                     await self._socket.send("event", **told.frame())
 
     @property
@@ -202,12 +211,10 @@ class Play:
                 await in_thread(operations.presence, self._seat.user, self._seat.game)
             await asyncio.sleep(settings.CONFIG.presence_write_seconds)
 
-    async def sit_down_again(self) -> None:
-        """The member's role, and so rights, as they are now."""
-        try:
-            role = await in_thread(self._seat.game.role_of, self._seat.user)
-        except (OperationalError, InterfaceError):
-            return  # Nothing can be read meanwhile; the next check comes soon.
-        if role is None:
-            raise Closing(FORBIDDEN, "forbidden", "you are no longer a member of this game")
-        self._seat = replace(self._seat, role=role)
+    async def leave_when_told(self) -> Never:
+        """Wait for the end of the right to be here."""
+        match await self._place.lost:
+            case "unauthorized":
+                raise Closing(UNAUTHORIZED, "unauthorized", "the session has ended or the token was revoked")
+            case _:
+                raise Closing(FORBIDDEN, "forbidden", "you are no longer a member of this game")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Model, QuerySet
 from django.urls import reverse
 
-from games.models import Decisions, Game, Role
+from games.models import Decisions, Game, Membership, Role
 from jobs.registry import DecisionPolicy
 
 if TYPE_CHECKING:
@@ -46,6 +47,11 @@ class GameScope:
     def may_decide(self, user: Viewer, key: str) -> bool:
         """Whether the user is a DM there."""
         return Game.objects.decidable_by(user).filter(scope_key=key).exists()
+
+    def viewers(self, key: str, users: Collection[int]) -> dict[int, bool]:
+        """The members among these users, and whether each is a DM."""
+        seated = Membership.objects.filter(game__scope_key=key, user__in=users, user__is_active=True)
+        return {user: "decide" in RIGHTS[Role(role)] for user, role in seated.values_list("user", "role")}
 
     def visible(self, user: Viewer) -> QuerySet[Game, Any]:
         """The keys of the user's games, as a subquery."""

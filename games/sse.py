@@ -24,4 +24,5 @@ def look_at_game(game_id: UUID, caller: Caller) -> View:
     seat = take_seat(caller.user, caller.scopes, game_id)
     if seat is None:
         raise NotFound(NO_GAME)
-    return View(scope_id=scope_id(seat.game.scope_key), decides=seat.decides)
+    key = seat.game.scope_key
+    return View(scope_id=scope_id(key), scope_key=key, decides=seat.decides)

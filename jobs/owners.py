@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -42,6 +43,11 @@ class OwnerScope:
     def may_decide(self, user: Viewer, key: str) -> bool:
         """The same."""
         return self.may_see(user, key)
+
+    def viewers(self, key: str, users: Collection[int]) -> dict[int, bool]:
+        """The user themself, who may decide."""
+        mine = User.objects.filter(pk__in=[pk for pk in users if key == f"{KIND}:{pk}"], is_active=True)
+        return dict.fromkeys(mine.values_list("pk", flat=True), True)
 
     def visible(self, user: Viewer) -> QuerySet[Scope, Any]:
         """The user's key as a subquery, empty as long as nothing was ever asked there."""

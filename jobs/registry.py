@@ -6,7 +6,7 @@ so a web process never imports a handler, and nothing that arrives through Redis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -121,6 +121,9 @@ class ScopeRules(Protocol):
     def may_see(self, user: AbstractBaseUser | AnonymousUser, key: str) -> bool: ...
 
     def may_decide(self, user: AbstractBaseUser | AnonymousUser, key: str) -> bool: ...
+
+    def viewers(self, key: str, users: Collection[int]) -> Mapping[int, bool]:
+        """Of these users (by primary key) those who may see the scope, each with whether they may decide there."""
 
     def visible(self, user: AbstractBaseUser | AnonymousUser) -> Any:
         """The keys this user may see, as a subquery of one text column."""

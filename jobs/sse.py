@@ -30,6 +30,7 @@ def look_at_request(request_id: UUID, caller: Caller) -> View:
     ends = JobEvent.objects.filter(job=job).aggregate(first=Min("seq"), last=Max("seq"))
     return View(
         scope_id=job.scope.pk,
+        scope_key=job.scope.key,
         decides=Scope.DECIDE in caller.scopes and scope_rules(job.scope.key).may_decide(caller.user, job.scope.key),
         request=job.public_id,
         first=ends["first"] or 1,

@@ -25,7 +25,8 @@ from accounts import passes
 from accounts.models import Scope
 from accounts.sockets import Caller, Receive, Send, identify
 from accounts.threads import in_thread
-from jobs.errors import Forbidden, NotFound, QueueError, Refused
+from jobs.errors import Forbidden, QueueError, Refused
+from jobs.streams.audience import Place, audience
 from jobs.streams.http import EVENT_STREAM, Request, Unauthorized, refuse, respond, start
 from jobs.streams.hub import hub
 from jobs.streams.rows import Row
@@ -33,6 +34,10 @@ from jobs.streams.stream import Stream
 
 logger = logging.getLogger(__name__)
 
+LOST = {
+    "unauthorized": "the session has ended or the token was revoked",
+    "forbidden": "this is not for you any longer",
+}
 FINAL_EVENTS = {"request.completed", "request.rejected", "request.failed", "request.cancelled"}
 
 
@@ -44,6 +49,7 @@ class View:
     """
 
     scope_id: int
+    scope_key: str
     decides: bool
     request: UUID | None = None
     first: int = 1
@@ -84,8 +90,10 @@ async def serve(scope: dict[str, Any], receive: Receive, send: Send, look: Look)
         headers = {"Access-Control-Allow-Origin": "*"} if "pass" in request.query else {}
         with _counted(caller):
             response = Response(send, headers)
+            place = audience().place(caller, view.scope_key, decides=view.decides)
             async with hub().watch(view.scope_id) as stream:
-                await Telling(response, stream, caller, look, view).run(receive, cursor)
+                with place as taken:
+                    await Telling(response, stream, taken, view).run(receive, cursor)
     except QueueError as error:
         await refuse(send, error)
     except (OperationalError, InterfaceError) as error:
@@ -167,11 +175,10 @@ class Response:
 class Telling:
     """One open stream: to whom, and how far it has got."""
 
-    def __init__(self, response: Response, stream: Stream, caller: Caller, look: Look, view: View) -> None:
+    def __init__(self, response: Response, stream: Stream, place: Place, view: View) -> None:
         self._response = response
         self._stream = stream
-        self._caller = caller
-        self._look = look
+        self._place = place
         self._view = view
         self._told = 0
 
@@ -221,7 +228,7 @@ class Telling:
         self._told = row.seq
         if not self._view.shows(row.request):
             return
-        frame = row.frame(decider=self._view.decides)
+        frame = row.frame(decider=self._place.decides)
         seq, event = frame.pop("seq"), frame.pop("event")
         if event == "hidden":
             await self._response.cursor(seq)
@@ -235,7 +242,7 @@ class Telling:
         with self._stream.listen() as inbox:
             while True:
                 told = await inbox.get()
-                if self._view.shows(told.request_id) and (self._view.decides or not told.deciders_only):
+                if self._view.shows(told.request_id) and (self._place.decides or not told.deciders_only):
                     frame = told.frame()
                     await self._response.event(frame.pop("event"), frame)
 
@@ -247,20 +254,8 @@ class Telling:
                 await self._response.keep_alive()
 
     async def _guard(self) -> Never:
-        """Ask every ``socket_recheck_seconds`` who is there and what they may see."""
-        while True:
-            await asyncio.sleep(settings.CONFIG.socket_recheck_seconds)
-            if not await self._caller.still_valid():
-                await self._close("unauthorized", "the session has ended or the token was revoked")
-            try:
-                self._view = await in_thread(self._look, self._caller)
-            except NotFound:
-                await self._close("forbidden", "this is not for you any longer")
-            except (OperationalError, InterfaceError):
-                continue  # Nothing can be read meanwhile; the next check comes soon.
-
-    async def _close(self, code: str, detail: str) -> Never:
-        await self._response.event("closed", {"code": code, "detail": detail})
+        code = await self._place.lost
+        await self._response.event("closed", {"code": code, "detail": LOST[code]})
         raise Ended
 
 

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.test import Client as Browser
+from django.test.utils import CaptureQueriesContext
 
 from accounts import tokens
 from accounts.models import ApiToken, Scope, StreamPass
+from accounts.sockets import identify
 from accounts.threads import in_thread
 from games import operations
 from games.models import Game, Membership, Role
@@ -20,6 +22,7 @@ from jobs.ephemeral import Ephemeral
 from jobs.events.ledger import ledger
 from jobs.models import Job, JobEvent
 from jobs.operations import controls
+from jobs.streams.audience import Place, judge
 from jobs.streams.sse import _open
 from jobs.transport import transport
 from tests.cast import Cast
@@ -417,3 +420,20 @@ def test_a_pass_is_for_a_stream(cast: Cast, stream: object) -> None:
         "/v1/passes", {"stream": stream}, content_type="application/json", headers=cast.bearer(cast.player1)
     )
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+
+
+async def test_who_may_still_watch_is_asked_for_all_at_once(cast: Cast) -> None:
+    """One statement for all tokens and one for each game, however many watch."""
+    players = [await in_thread(bearer, name) for name in ("player1", "player2", "dm") for _ in range(3)]
+    callers = [await in_thread(identify, {"authorization": each["Authorization"]}) for each in players]
+    games = (cast.game, cast.other)
+    places = [Place(caller, game.scope_key, decides=False) for caller in callers if caller for game in games]
+
+    def judged() -> tuple[int, dict[Place, Any]]:
+        with CaptureQueriesContext(connection) as captured:
+            verdicts = judge(places)
+        return len(captured), verdicts
+
+    statements, verdicts = await in_thread(judged)
+    assert statements == 3
+    assert [verdicts[place] for place in places] == [place.caller.user.username == "dm" for place in places]

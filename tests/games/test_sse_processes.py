@@ -118,7 +118,7 @@ async def test_a_web_process_that_is_told_to_stop_ends_its_streams_as_http_has_i
 
 async def test_five_hundred_streams_cost_no_thread_each_and_all_are_told(stack: Stack, game: Game) -> None:
     job = await in_thread(act, game)
-    await in_thread(lambda: stack.start("web", STREAM_LIMIT=str(STREAMS), SOCKET_RECHECK_SECONDS="3"))
+    await in_thread(lambda: stack.start("web", STREAM_LIMIT=str(STREAMS)))
     headers = await in_thread(bearer, "player1")
     limits = httpx.Limits(max_connections=None)
     async with AsyncExitStack() as open_streams:
