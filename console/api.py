@@ -55,6 +55,10 @@ class Api:
             return await self._call("POST", "/v1/chat", json=body, headers=headers)
         return await self._call("POST", f"{self._game}/actions", json={"text": text}, headers=headers)
 
+    async def retry(self, request_id: str) -> dict[str, Any]:
+        """Run a request that failed again, under its id, at the end of its line."""
+        return await self._call("POST", f"/v1/requests/{request_id}/retry")
+
     async def events(self, cursor: int, *, silence_seconds: float) -> AsyncIterator[Event]:
         """The game's events after ``cursor``, until the server ends the stream.
 

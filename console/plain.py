@@ -58,7 +58,7 @@ async def _obey(session: Session, view: Lines, typed: TextIO) -> None:
                 await session.ask("act", action)
             case _ if line:
                 await session.ask("chat", line)
-    while session.waiting and not all(asked.overdue for asked in session.waiting):
+    while not session.name or not all(asked.overdue for asked in session.waiting):
         await asyncio.sleep(0.05)
 
 

@@ -79,10 +79,11 @@ class Session:
         if failed is None:
             return self._say("status", "nothing has failed")
         self._say("status", f"once more: {failed.text}")
-        if failed.id:  # It was in line and failed there; else it may have arrived, and keeps its key.
-            failed.key, failed.id = str(uuid4()), ""
-        failed.overdue = False
+        failed.position, failed.overdue = None, False
         return await self._send(failed)
+
+    async def _ask(self, asked: Asked) -> dict[str, Any]:
+        return await self._api.ask(asked.kind, asked.text, asked.key)
 
     @property
     def waiting(self) -> list[Asked]:
@@ -94,7 +95,8 @@ class Session:
         until, failures = time.monotonic() + self._patience.request_seconds, 0
         while True:
             try:
-                answer = await self._api.ask(asked.kind, asked.text, asked.key)
+                # One that failed in line runs again; one that may never have arrived is sent under its key.
+                answer = await (self._api.retry(asked.id) if asked.id else self._ask(asked))
             except (Unreachable, Refused) as error:
                 wait = self._wait(failures, error)
                 if (isinstance(error, Refused) and not error.passing) or time.monotonic() + wait > until:

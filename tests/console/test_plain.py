@@ -1,0 +1,134 @@
+"""The console's plain mode against real processes: what is typed, what is told, and staying connected."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from accounts import tokens
+from accounts.models import Scope
+from games.models import Decisions, Game, Membership
+from tests.cast import Cast
+from tests.processes import Stack
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+
+QUICK: dict[str, Any] = {
+    "SCRIPTED_SECONDS": "0.3",
+    "LEASE_SECONDS": "1",
+    "HEARTBEAT_SECONDS": "0.2",
+    "TICK_SECONDS": "0.05",
+}
+Start = Callable[..., Any]
+
+
+@pytest.fixture
+def game(cast: Cast) -> Game:
+    Game.objects.update(decisions=Decisions.NEVER)
+    return Game.objects.get(pk=cast.game.pk)
+
+
+@pytest.fixture
+def token(cast: Cast) -> str:
+    return tokens.issue(cast.player1, "console", Scope.values)[1]
+
+
+def test_what_is_piped_in_is_asked_and_what_comes_of_it_is_told(
+    stack: Stack, game: Game, token: str, plain: Start
+) -> None:
+    stack.start(**QUICK)
+    console = plain(stack.base_url, token, str(game.pk))
+    console.says("connection: connected")
+    console.type("Is anybody down there?")
+    console.type("/act I open the cellar door")
+    console.says("status: done", times=2)
+    console.type("/state")
+    assert console.end() == 0
+    lines = console.lines
+    assert "story: The Cellar" in lines
+    assert "story: A tavern, and a cellar below it." in lines
+    assert "story: player1: Is anybody down there?" in lines
+    assert "story: player1: I open the cellar door" in lines
+    assert "state: doors.cellar: closed → open" in lines
+    assert any(line.startswith("chunk: ") for line in lines)
+    assert "status: processing…" in lines
+    turns = list(game.turns.order_by("number").values_list("narration", flat=True))
+    assert [line for line in lines if line.removeprefix("story: ") in turns] == [f"story: {turn}" for turn in turns]
+
+
+def test_the_web_process_is_killed_and_the_console_comes_back_and_misses_nothing(
+    stack: Stack, game: Game, token: str, plain: Start
+) -> None:
+    stack.start(**QUICK)
+    console = plain(stack.base_url, token, str(game.pk))
+    console.says("connection: connected")
+    stack.kill9("web")
+    console.says("connection: not connected")
+    console.type("Still there?")
+    console.says("status: the server can't be reached; sending again")
+    stack.start("web")
+    console.says("connection: connected", times=2)
+    console.says("status: done")
+    assert console.end() == 0
+    assert [line for line in console.lines if line.startswith("story: player1:")] == ["story: player1: Still there?"]
+    assert game.turns.count() == 1
+
+
+def test_a_request_that_failed_is_asked_again(stack: Stack, game: Game, token: str, plain: Start) -> None:
+    stack.start(SCRIPTED_FAULTS="refuse@forbidden", **QUICK)
+    console = plain(stack.base_url, token, str(game.pk))
+    console.says("connection: connected")
+    console.type("Say the forbidden word")
+    console.says("error: it failed: The storyteller will not tell this.")
+    stack.kill9("worker")
+    stack.start("worker", SCRIPTED_FAULTS="")
+    console.type("/retry")
+    console.says("status: done")
+    assert console.end() == 0
+
+
+def test_where_no_stream_gets_through_the_server_is_asked_instead(
+    stack: Stack, game: Game, token: str, plain: Start, way_around: Callable[[str], str]
+) -> None:
+    stack.start(**QUICK)
+    console = plain(way_around(stack.base_url), token, str(game.pk))
+    console.says("connection: the event stream was answered with 405")
+    console.type("Hello?")
+    console.says("story: player1: Hello?")
+    console.says("status: done")
+    assert console.end() == 0
+    assert not any(line.startswith("chunk:") for line in console.lines)
+
+
+def test_what_takes_too_long_is_told(stack: Stack, game: Game, token: str, plain: Start) -> None:
+    stack.start("web", **QUICK)
+    console = plain(stack.base_url, token, str(game.pk), "--timeout", "0.4")
+    console.says("connection: connected")
+    console.type("Hello?")
+    console.says("error: nothing heard for")
+    assert console.end() == 1
+
+
+def test_who_leaves_the_game_or_was_never_in_it_is_told_and_sent_away(
+    stack: Stack, game: Game, cast: Cast, token: str, plain: Start
+) -> None:
+    stack.start("web", **QUICK)
+    console = plain(stack.base_url, token, str(game.pk))
+    console.says("connection: connected")
+    Membership.objects.filter(user=cast.player1, game=game).delete()
+    console.says("error: ", timeout=30)
+    assert console.end() == 1
+    stranger = tokens.issue(cast.stranger, "console", Scope.values)[1]
+    assert plain(stack.base_url, stranger, str(game.pk)).end() == 1
+    assert plain(stack.base_url, "qp_nonsense", str(game.pk)).end() == 1
+
+
+def test_the_client_needs_no_django() -> None:
+    code = "import sys, console.plain, console.screen, console.start; sys.exit('django' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    wrong = [sys.executable, "-m", "console", "--server", "ftp://x", "--token", "t", "--game", "g"]
+    assert subprocess.run(wrong, stderr=subprocess.DEVNULL, check=False).returncode == 2
