@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.conf import settings
 
 
 class JobsConfig(AppConfig):
@@ -8,11 +9,13 @@ class JobsConfig(AppConfig):
     def ready(self) -> None:
         """Answer for the rights of those who operate it."""
         from accounts import permissions
-        from jobs import checks, jobtypes, registry  # noqa: F401
+        from jobs import checks, jobtypes, registry, webhooks  # noqa: F401
         from jobs.models import Job, QueueControl
         from jobs.owners import KIND, OwnerScope
         from jobs.rules import operator_rule
 
         permissions.register(Job, operator_rule)
         permissions.register(QueueControl, operator_rule)
+        if settings.CONFIG.callback_secret:
+            registry.register_verifier("signed", webhooks.is_signed)
         registry.register_scope(KIND, OwnerScope())

@@ -3,6 +3,7 @@
 jobs.E001  a job type names a queue that no worker can serve
 jobs.W001  Redis may throw tickets away: its policy is not noeviction
 jobs.W002  Redis lets anyone in: no password
+jobs.W003  unfinished jobs are of a version of their type that the code no longer has (with --deploy)
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
+from django.db import Error as DatabaseError
+from django.db.models import Count
 from redis.exceptions import RedisError
 
+from jobs.models import Job
 from jobs.registry import versions
 from jobs.transport import transport
 
@@ -52,3 +56,23 @@ def redis_has_a_password(**_: Any) -> list[CheckMessage]:
         return []
     hint = "Give Redis a password (requirepass, or an ACL user) and put it into REDIS_URL."
     return [Warning("Redis is reached without a password.", hint=hint, id="jobs.W002")]
+
+
+@register(deploy=True)
+def versions_are_there(**_: Any) -> list[CheckMessage]:
+    """Every unfinished job's version of its type is one that the code has. Nothing is said while there is no table."""
+    open_ = Job.objects.open().order_by("type", "version").values_list("type", "version")
+    try:
+        counted = list(open_.annotate(count=Count("id")))
+    except DatabaseError:
+        return []
+    hint = "Keep the old version beside the new one until its jobs have ended, or call them off."
+    return [
+        Warning(
+            f"{count} unfinished jobs are of version {version} of {name!r}, which the code no longer has.",
+            hint=hint,
+            id="jobs.W003",
+        )
+        for name, version, count in counted
+        if (name, version) not in versions()
+    ]

@@ -1,4 +1,4 @@
-"""Named places where a test may stop, kill or fail a process; in production each is one empty dict look-up.
+"""Named places where a test may stop, kill or fail a process; in production each is a look at two empty containers.
 
 ``FAILPOINTS="after_claim=exit;before_complete=raise;after_pop=pause:2"`` arms them in a process of its own;
 ``arm``/``disarm`` do so within a test. ``exit`` is ``os._exit(9)``: no cleanup, as after kill -9. An action may be
@@ -10,11 +10,13 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 Action = Callable[[], None]
 
 _armed: dict[str, Action] = {}
+_everywhere: list[Callable[[str], None]] = []
 
 
 class FailpointRaised(RuntimeError):
@@ -25,11 +27,23 @@ def failpoint(name: str) -> None:
     """Do what a test armed here, if anything."""
     if _armed and name in _armed:
         _armed[name]()
+    if _everywhere:
+        _everywhere[-1](name)
 
 
 def arm(name: str, action: Action) -> None:
     """Run ``action`` whenever this process passes the failpoint."""
     _armed[name] = action
+
+
+@contextmanager
+def everywhere(action: Callable[[str], None]) -> Iterator[None]:
+    """Meanwhile, call ``action`` with the name of each failpoint that this process passes."""
+    _everywhere.append(action)
+    try:
+        yield
+    finally:
+        _everywhere.remove(action)
 
 
 def disarm() -> None:

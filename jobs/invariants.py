@@ -210,6 +210,12 @@ def nobody_waits_for_nothing() -> list[Row]:
     return _rows(stuck, "id", "type")
 
 
+def only_who_waits_is_woken() -> list[Row]:
+    """What a job is suspended for is open only as long as that run of it waits."""
+    open_ = Wait.objects.filter(state=WaitState.OPEN, awaited_at__isnull=False)
+    return _rows(open_.exclude(job__status=Status.WAITING, run=F("job__run")), "id", "job", "name", "job__status")
+
+
 def children_end_first() -> list[Row]:
     """No child outlives its parent, and it is its parent's owner's and scope's."""
     orphan = Q(status__in=OPEN, parent__status__in=FINAL)
@@ -263,6 +269,12 @@ def what_is_due_is_done() -> list[Row]:
     return _rows(Job.objects.filter(due | late), "id", "status", "scheduled_at", "expires_at")
 
 
+def nobody_oversleeps() -> list[Row]:
+    """No sleep or wait is open whose time was up long ago."""
+    late = Wait.objects.filter(state=WaitState.OPEN, due_at__lt=ago())
+    return _rows(late, "id", "job", "name", "due_at")
+
+
 def permits_stay_within_limits() -> list[Row]:
     """No more jobs run in a queue, and no more of a concurrency key are under way, than its limit allows.
 
@@ -291,11 +303,12 @@ register(
         nothing_is_pending_for_nothing,
         lanes_keep_their_order,
         nobody_waits_for_nothing,
+        only_who_waits_is_woken,
         children_end_first,
         streams_have_no_gaps,
         events_stay_in_their_scope,
         keys_belong_to_their_owners,
         permits_stay_within_limits,
     ),
-    liveness=(the_dead_are_found, what_is_due_is_done),
+    liveness=(the_dead_are_found, what_is_due_is_done, nobody_oversleeps),
 )

@@ -12,7 +12,7 @@ class Status(TextChoices):
     PENDING = "pending"  # behind the head of its lane
     QUEUED = "queued"  # may run
     RUNNING = "running"  # a worker holds the lease
-    WAITING = "waiting"  # on a child or a decision
+    WAITING = "waiting"  # on children, a decision, a time, an answer from outside
     COMPLETED = "completed"
     DEAD = "dead"
     CANCELLED = "cancelled"

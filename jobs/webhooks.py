@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import time
 from base64 import b64decode, b64encode
+from collections.abc import Mapping
+
+from django.conf import settings
 
 
 def signed(secret: str, message_id: str, timestamp: int, body: str) -> dict[str, str]:
@@ -19,3 +23,16 @@ def signed(secret: str, message_id: str, timestamp: int, body: str) -> dict[str,
         "webhook-timestamp": str(timestamp),
         "webhook-signature": f"v1,{b64encode(digest).decode()}",
     }
+
+
+def is_signed(headers: Mapping[str, str], body: bytes) -> bool:
+    """Whether a message is from someone who has ``callback_secret``, and new: the verifier ``signed`` of callbacks."""
+    message_id, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
+    if not timestamp.isdecimal() or abs(time.time() - int(timestamp)) > settings.CONFIG.callback_age_seconds:
+        return False
+    try:
+        expected = signed(settings.CONFIG.callback_secret, message_id, int(timestamp), body.decode())
+    except ValueError:
+        return False
+    given = headers.get("webhook-signature", "").split()
+    return any(hmac.compare_digest(one.encode(), expected["webhook-signature"].encode()) for one in given)

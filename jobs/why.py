@@ -10,8 +10,9 @@ from django.db.models.functions import Now
 from django.urls import reverse
 
 from jobs import limits
-from jobs.models import Job, JobEvent, QueueControl, Worker
+from jobs.models import Job, JobEvent, QueueControl, StepKind, Worker
 from jobs.models_operating import ControlKind
+from jobs.models_waits import WaitState
 from jobs.progress import asked_of
 from jobs.states import OPEN, Status
 
@@ -24,6 +25,8 @@ class Reason(StrEnum):
     DECISION = "decision"
     CONFIRMATION = "confirmation"  # of a workflow's step
     CHILD = "child"
+    SLEEP = "sleep"  # the handler asked to go on at a time
+    ANSWER = "answer"  # of another system, or of our own code
     DELAY = "delay"  # not before its time
     TIMER = "timer"  # a retry's backoff, or a snooze
     RATE = "rate"  # whom it asked said to come back later
@@ -50,7 +53,7 @@ def why_waiting(job: Job) -> Why | None:
         case Status.PENDING:
             return _behind_lane(job) or _behind_dependency(job)
         case Status.WAITING:
-            return _for_decision(job) or _for_confirmation(job) or _for_child(job)
+            return _for_decision(job) or _for_confirmation(job) or _for_child(job) or _for_answer(job)
         case Status.QUEUED:
             return _paused(job) or _no_worker(job) or _no_permit(job) or _its_turn(job)
     return None
@@ -112,6 +115,16 @@ def _for_confirmation(job: Job) -> Why | None:
     until = f"until {asked.due_at:%Y-%m-%d %H:%M:%S %Z}"
     url = reverse("request", args=[job.public_id])
     return Why(Reason.CONFIRMATION, f"somebody has to confirm the step {asked.step}, {until}", url)
+
+
+def _for_answer(job: Job) -> Why | None:
+    wait = job.waits.filter(run=job.run, state=WaitState.OPEN, awaited_at__isnull=False).first()
+    if wait is None:
+        return None
+    until = f" until {wait.due_at:%Y-%m-%d %H:%M:%S %Z}" if wait.due_at else ""
+    if wait.kind == StepKind.SLEEP:
+        return Why(Reason.SLEEP, f"sleeps{until} ({wait.name})", _page(job))
+    return Why(Reason.ANSWER, f"waits for an answer{until} ({wait.name})", _page(job))
 
 
 def _for_child(job: Job) -> Why | None:

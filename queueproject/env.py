@@ -174,6 +174,10 @@ class Config(BaseSettings):
     alert_webhook_secret: str = Field(
         "", repr=False, description="Signs those posts (Standard Webhooks): whsec_ and base64. Needed with the URL."
     )
+    callback_secret: str = Field(
+        "", repr=False, description="Verifies callbacks that are `signed` (Standard Webhooks): whsec_ and base64."
+    )
+    callback_age_seconds: Seconds = Field(300, description="A signed callback that is older, or newer, is refused.")
     alert_timeout_seconds: Seconds = Field(10, description="Longest time for one post or e-mail.")
     alert_emails: Names = Field((), description="Who gets incidents by e-mail: addresses, separated by commas.")
     email_url: str = Field(
@@ -313,7 +317,7 @@ class Config(BaseSettings):
     def _is_web_address(cls, value: str) -> str:
         return value and _with_scheme(value, "http", "https")
 
-    @field_validator("alert_webhook_secret")
+    @field_validator("alert_webhook_secret", "callback_secret")
     @classmethod
     def _is_signing_secret(cls, value: str) -> str:
         with suppress(ValueError):

@@ -32,7 +32,7 @@ TIMELINE: dict[str, str] = {
     "job.pending": "Enqueued or due, behind the head of its lane.",
     "job.queued": "May run.",
     "job.started": "A worker claimed it: `attempt`.",
-    "job.waiting": "Suspended until its `step` is answered: a child job or a decision.",
+    "job.waiting": "Suspended until its `step` is answered: a child job, a decision, a time, an answer.",
     "job.resumed": "Its `step` was answered; it may run on.",
     "job.retried": "The attempt failed (`code`, `detail`, `traceback`); the next comes `after_seconds`.",
     "job.snoozed": "The handler asked to run later: `after_seconds`. No attempt is spent.",

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import random
+import time
+import uuid
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 from pydantic import BaseModel, JsonValue
 
 from jobs.context import JobContext
@@ -185,3 +191,49 @@ def _write(ctx: JobContext) -> None:
 
 def _divide() -> float:
     return 1 / 0
+
+
+def hasty(ctx: JobContext, wish: Wish) -> JsonValue:
+    """Reads what the test names, in the handler itself or (as it should) in a step."""
+    reads: dict[str, Callable[[], object]] = {
+        "time": time.time,
+        "now": datetime.now,
+        "django's now": timezone.now,
+        "uuid4": uuid.uuid4,
+        "random": random.random,
+        "choice": lambda: random.choice("ab"),
+        "log": lambda: logging.getLogger("hasty").warning("logs have times"),
+        "seeded": lambda: random.Random(1).random(),
+    }
+    read = reads[wish.do]
+    if wish.texts:
+        return ctx.step("read", lambda: str(read()))
+    read()
+    return None
+
+
+HASTY = _type("hasty")
+EVERYTHING = _type("everything", max_attempts=1)
+
+
+def everything(ctx: JobContext, wish: Wish) -> JsonValue:
+    """Every verb and every wait, with one effect."""
+    one = ctx.step("one", _said, "one")
+    two = ctx.io("two", _network)
+    token = ctx.callback("third")
+    ctx.step("hand out", _submit, token)
+    called = ctx.call("called", PART, texts=["called"])
+    gathered = ctx.gather("parts", Call(PART, texts=["a"]), Call(PART, texts=["b"]))
+    ctx.sleep("nap", timedelta(days=1))
+    three = ctx.wait_for(token)
+    ctx.log("almost done")
+    ctx.commit("effect", _effect, ctx)
+    return [one, two, three, called, gathered]
+
+
+async def _network(*, idempotency_key: str) -> str:
+    return "two"
+
+
+def _effect(ctx: JobContext) -> None:
+    JobLog.objects.create(job_id=ctx.job_id, attempt=ctx.attempt, text="effect")

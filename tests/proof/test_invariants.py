@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from io import StringIO
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from approvals.models import Approval
 from approvals.operations import decide
 from games.operations import act
 from jobs import invariants, queue_settings
-from jobs.models import IdempotencyKey, Job, JobEvent, JobStep, Lane, Scope, Worker
+from jobs.models import IdempotencyKey, Job, JobEvent, JobStep, Lane, Scope, Wait, Worker
 from jobs.models_limits import Limit
 from jobs.operations import leases
 from jobs.operations.controls import cancel
@@ -79,6 +80,7 @@ BREAKS: dict[str, Callable[[], object]] = {
     "nothing_is_pending_for_nothing": lambda: Job.objects.filter(lane__key="lane:b", status="pending").update(place=0),
     "lanes_keep_their_order": lambda: change(completed(), place=Lane.objects.get(key="lane:a").next_place - 1 + 5),
     "nobody_waits_for_nothing": lambda: Job.objects.filter(type=PARENT.name).get().children.update(parent=None),
+    "only_who_waits_is_woken": lambda: Wait.objects.create(job=running(), name="x", kind="sleep", awaited_at=Now()),
     "children_end_first": lambda: Job.objects.filter(type=PARENT.name).update(status="dead"),
     "streams_have_no_gaps": lambda: JobEvent.objects.filter(scope__key="test:1", seq=2).delete(),
     "events_stay_in_their_scope": lambda: change(completed(), scope=Scope.objects.create(key="test:2")),
@@ -86,6 +88,7 @@ BREAKS: dict[str, Callable[[], object]] = {
     "permits_stay_within_limits": lambda: one_at_a_time(),
     "the_dead_are_found": lambda: Worker.objects.update(lease_until=timezone.now() - timedelta(days=1)),
     "what_is_due_is_done": lambda: enqueue(ECHO, Plan(), delay=timedelta(days=-1)),
+    "nobody_oversleeps": lambda: Wait.objects.create(job=running(), name="x", kind="sleep", due_at=long_ago()),
     "approvals_end_with_their_jobs": lambda: Approval.objects.filter(status="pending").update(run=2),
     "people_are_asked_by_waiting_jobs": lambda: Job.objects.filter(awaiting_approval=True).update(status="queued"),
     "versions_have_no_gaps": lambda: Approval.objects.filter(status="pending").update(version=2),
@@ -94,6 +97,10 @@ BREAKS: dict[str, Callable[[], object]] = {
     "approvals_stay_in_their_scope": lambda: Approval.objects.update(scope=Scope.objects.create(key="test:2")),
     "no_decision_is_overdue": lambda: Approval.objects.update(due_at=timezone.now() - timedelta(days=1)),
 }
+
+
+def long_ago() -> datetime:
+    return timezone.now() - timedelta(days=1)
 
 
 def one_at_a_time() -> None:
