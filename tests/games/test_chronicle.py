@@ -166,3 +166,15 @@ def test_members_read_the_chronicle_and_a_dm_has_it_continued(cast: Cast) -> Non
     assert f'href="/requests/{job.public_id}/"' in log
     assert browse(cast.dm).post(path, {"text": "x" * 3000}).status_code == 422
     assert browse(cast.player1).get(f"{path}?before=1").status_code == 200
+
+
+def test_the_chronicle_is_read_over_http_by_members(cast: Cast) -> None:
+    play(cast)
+    chapter_of(cast, automation=Automation.FULL)
+    path = f"/v1/games/{cast.game.pk}/chapters"
+    answer: Any = Client().get(path, headers=cast.bearer(cast.player2))
+    assert [item["number"] for item in answer.json()["items"]] == [1]
+    assert answer.json()["items"][0]["request_id"] == str(Chapter.objects.get().request)
+    assert answer.json()["next"] is None
+    assert Client().get(path, headers=cast.bearer(cast.stranger)).status_code == 404
+    assert Client().get(f"{path}?limit=0", headers=cast.bearer(cast.dm)).status_code == 422

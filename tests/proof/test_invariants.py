@@ -19,13 +19,17 @@ from games.operations import act
 from jobs import invariants, queue_settings
 from jobs.models import IdempotencyKey, Job, JobEvent, JobStep, Lane, Scope, Wait, Worker
 from jobs.models_limits import Limit
+from jobs.models_workflows import Confirmation
 from jobs.operations import leases
+from jobs.operations.confirmations import confirm
 from jobs.operations.controls import cancel
 from jobs.operations.enqueue import enqueue
+from jobs.operations.workflows import start
 from jobs.testing import run_next, run_until_idle
 from queueproject.stack.commands import PROJECT
 from tests.cast import Cast
 from tests.jobs.kinds import ECHO, FAIL, PARENT, SLEEP, STEPS, Plan
+from tests.workflows.kinds import FIVE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -40,6 +44,9 @@ def day(cast: Cast) -> None:
     run_until_idle()
     approval = Approval.objects.get(status="pending")
     decide(user=cast.dm, approval_id=approval.pk, version=1, decision="accept")
+    workflow = start(FIVE.name, {}, user=cast.player1)
+    run_until_idle()
+    confirm(user=cast.player1, request_id=workflow.public_id)
     run_until_idle()
     cancel(enqueue(ECHO, Plan(), scope="test:1").pk)
     enqueue(PARENT, Plan(), scope="test:1")
@@ -88,6 +95,11 @@ BREAKS: dict[str, Callable[[], object]] = {
     "permits_stay_within_limits": lambda: one_at_a_time(),
     "the_dead_are_found": lambda: Worker.objects.update(lease_until=timezone.now() - timedelta(days=1)),
     "what_is_due_is_done": lambda: enqueue(ECHO, Plan(), delay=timedelta(days=-1)),
+    "workflow_steps_are_told_once": lambda: change_event("workflow.step.progress", event="workflow.step.started"),
+    "workflow_steps_are_told_as_they_are": lambda: change_event(
+        "workflow.step.started", event="workflow.step.progress"
+    ),
+    "confirmations_are_by_somebody": lambda: Confirmation.objects.update(confirmed_at=None),
     "nobody_oversleeps": lambda: Wait.objects.create(job=running(), name="x", kind="sleep", due_at=long_ago()),
     "approvals_end_with_their_jobs": lambda: Approval.objects.filter(status="pending").update(run=2),
     "people_are_asked_by_waiting_jobs": lambda: Job.objects.filter(awaiting_approval=True).update(status="queued"),
@@ -97,6 +109,10 @@ BREAKS: dict[str, Callable[[], object]] = {
     "approvals_stay_in_their_scope": lambda: Approval.objects.update(scope=Scope.objects.create(key="test:2")),
     "no_decision_is_overdue": lambda: Approval.objects.update(due_at=timezone.now() - timedelta(days=1)),
 }
+
+
+def change_event(name: str, *, event: str) -> None:
+    JobEvent.objects.filter(event=name).update(event=event)
 
 
 def long_ago() -> datetime:

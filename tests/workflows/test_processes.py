@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from random import Random
 from uuid import UUID
 
@@ -63,6 +64,11 @@ def confirm_what_waits(user: User) -> bool:
     return all_ended()
 
 
+def confirm_until(user: User, steps: int) -> bool:
+    """Whether so many steps are done, or all."""
+    return confirm_what_waits(user) or JobStep.objects.count() >= steps
+
+
 def traces() -> dict[UUID, list[str]]:
     found: dict[UUID, list[str]] = {}
     for request, event, data in (
@@ -80,9 +86,7 @@ def test_workers_are_killed_and_each_step_happens_once(stack: Stack, cast: Cast)
     jobs = [start(MANY.name, {"text": str(number)}, user=cast.player1) for number in range(WORKFLOWS)]
     for kill in range(KILLS):
         goal = WORKFLOWS * 7 * (kill + 1) // (KILLS + 1)
-        wait_until(
-            lambda goal=goal: confirm_what_waits(cast.player1) or JobStep.objects.count() >= goal, timeout=SECONDS
-        )
+        wait_until(partial(confirm_until, cast.player1, goal), timeout=SECONDS)
         victim = random.choice(workers)
         stack.kill9(victim)
         stack.start(victim)
