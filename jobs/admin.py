@@ -11,7 +11,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from jobs.admin_actions import JobActions
-from jobs.models import Job, JobEvent, JobLog, JobStep, QueueControl, Worker
+from jobs.admin_live import JobLive
+from jobs.models import Job, JobEvent, JobLog, JobStep, Worker
 from jobs.rules import may_inspect
 from jobs.why import why_waiting
 
@@ -65,7 +66,7 @@ class LogInline(_Timeline):
 
 
 @admin.register(Job)
-class JobAdmin(ReadOnly, JobActions):
+class JobAdmin(ReadOnly, JobActions, JobLive):
     """Jobs with their events and steps, why they wait, and what operators may do to them."""
 
     list_display = ("public_id", "type", "queue", "badge", "owner", "scope", "place", "attempt", "created_at")
@@ -116,14 +117,6 @@ class WorkerAdmin(ReadOnly, admin.ModelAdmin[Worker]):
     ordering = ("-id",)
 
 
+from jobs import admin_pauses as admin_pauses  # noqa: E402 - its pages build on ReadOnly
 from jobs import admin_queues as admin_queues  # noqa: E402 - its pages build on ReadOnly
 from jobs import admin_schedules as admin_schedules  # noqa: E402 - its pages build on ReadOnly
-
-
-@admin.register(QueueControl)
-class QueueControlAdmin(ReadOnly, admin.ModelAdmin[QueueControl]):
-    """Which queues and workers are paused, since when and by whom."""
-
-    list_display = ("name", "kind", "paused_at", "paused_by")
-    list_filter = ("kind",)
-    ordering = ("kind", "name")

@@ -7,7 +7,7 @@ import secrets
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, ProgrammingError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
@@ -18,6 +18,7 @@ from accounts import tokens
 from accounts.models import Scope
 from jobs.metrics import REGISTRY
 from jobs.overview import THROUGHPUT_MINUTES, overview
+from jobs.schema import explained
 
 
 @never_cache
@@ -39,8 +40,8 @@ def metrics(request: HttpRequest) -> HttpResponse:
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     try:
         return HttpResponse(encode(REGISTRY), content_type=content_type)
-    except (OperationalError, InterfaceError):
-        return _error(503, "unavailable", "the database can't be reached")
+    except (OperationalError, InterfaceError, ProgrammingError) as error:
+        return _error(503, "unavailable", explained(error))
 
 
 def _refusal(request: HttpRequest) -> HttpResponse | None:

@@ -7,13 +7,14 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, ProgrammingError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
 from jobs.errors import QueueError, Refused
+from jobs.schema import explained, is_unmigrated
 from queueproject.parsing import UNUSABLE, UnusableText
 
 logger = structlog.get_logger(__name__)
@@ -40,6 +41,7 @@ def register(api: NinjaAPI) -> None:
         SuspiciousOperation: _suspicious,
         OperationalError: _unavailable,
         InterfaceError: _unavailable,
+        ProgrammingError: _unavailable_or_internal,
         Exception: _internal,
     }
     for kind, handler in handlers.items():
@@ -114,9 +116,13 @@ def _suspicious(request: HttpRequest, exc: SuspiciousOperation) -> HttpResponse:
 
 def _unavailable(request: HttpRequest, exc: Exception) -> HttpResponse:
     logger.error("database_unavailable", path=request.path, exc_info=exc)
-    response = _error(503, "the database can't be reached; try again soon", code="unavailable")
+    response = _error(503, explained(exc), code="unavailable")
     response["Retry-After"] = math.ceil(settings.CONFIG.database_timeout_seconds)
     return response
+
+
+def _unavailable_or_internal(request: HttpRequest, exc: Exception) -> HttpResponse:
+    return _unavailable(request, exc) if is_unmigrated(exc) else _internal(request, exc)
 
 
 def _internal(request: HttpRequest, exc: Exception) -> HttpResponse:

@@ -8,12 +8,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 from django.utils import timezone
 
 from jobs.errors import NotFound, QueueError
 from jobs.listing import find
 from jobs.operations.operator import Operator
+from jobs.schema import UNMIGRATED, is_unmigrated
 
 
 class ConsoleCommand(BaseCommand):
@@ -25,6 +28,10 @@ class ConsoleCommand(BaseCommand):
         """Run it; a ``QueueError`` becomes a ``CommandError`` with the same words."""
         try:
             return super().execute(*args, **options)
+        except DatabaseError as error:
+            if is_unmigrated(error):
+                raise CommandError(UNMIGRATED) from None
+            raise
         except QueueError as error:
             fields = "".join(f"\n  {path}: {why}" for path, why in error.extra.get("fields", {}).items())
             raise CommandError(f"{error.detail}{fields}") from None
@@ -45,6 +52,16 @@ class ConsoleCommand(BaseCommand):
 def at_the_console() -> Operator:
     """Whoever sits at the terminal, by the name the machine knows."""
     return Operator(user=None, via=f"console:{getpass.getuser()}")
+
+
+def refuse_unmigrated() -> None:
+    """``CommandError`` if the tables are not those of this code: the process would try for ever, in vain."""
+    try:
+        for model in apps.get_app_config("jobs").get_models():
+            model._default_manager.order_by().first()
+    except DatabaseError as error:
+        if is_unmigrated(error):
+            raise CommandError(UNMIGRATED) from None
 
 
 def job_key(public_id: str) -> int:

@@ -13,11 +13,12 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Generic, Never, TypeVar
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, ProgrammingError
 from pydantic import TypeAdapter, ValidationError
 
 from accounts.sockets import UNAUTHORIZED, Message, Receive, Send, refuse
 from jobs.errors import Invalid, QueueError
+from jobs.schema import explained
 
 logger = logging.getLogger(__name__)
 
@@ -64,9 +65,9 @@ class Socket(Generic[F]):
             pass
         except* Closing as group:
             await self._close(_first_of(group))
-        except* (OperationalError, InterfaceError) as group:
-            logger.warning("a socket is closed, the database can't be reached: %s", _first_of(group))
-            await self._close(Closing(TRY_AGAIN, "unavailable", "the database can't be reached; try again soon"))
+        except* (OperationalError, InterfaceError, ProgrammingError) as group:
+            logger.warning("a socket is closed, the database can't be used: %s", _first_of(group))
+            await self._close(Closing(TRY_AGAIN, "unavailable", explained(_first_of(group))))
 
     async def _close(self, reason: BaseException) -> None:
         assert isinstance(reason, Closing)

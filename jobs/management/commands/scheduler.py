@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from jobs.management.console import refuse_unmigrated
 from jobs.scheduler.loop import Scheduler
 
 
@@ -15,4 +16,5 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
+        refuse_unmigrated()
         Scheduler().run()
