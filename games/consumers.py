@@ -17,11 +17,12 @@ from accounts.models import Scope
 from accounts.sockets import UNAUTHORIZED, Receive, Send
 from accounts.threads import in_thread
 from games import operations
-from games.frames import FRAMES, Action, Frame, Hello, Ping, Seen
+from games.frames import FRAMES, Action, Frame, Hello, Ping, Say, Seen
 from games.models import Game, Role
 from games.rules import RIGHTS
 from jobs import queries
 from jobs.errors import Conflict, Forbidden, Invalid, QueueError, Unavailable
+from jobs.models import Job
 from jobs.streams import Stream, hub, scope_id
 from jobs.streams.audience import Place, audience
 from jobs.streams.sockets import FORBIDDEN, NOT_FOUND, TOO_SLOW, Closing, Socket
@@ -46,19 +47,24 @@ class Seat:
         """Whether drafts and other private data are for these eyes."""
         return "decide" in RIGHTS[self.role] and Scope.DECIDE in self.granted
 
-    def act(self, action: Action) -> dict[str, Any]:
-        """Carry out the action; what the client is told of the request."""
+    def play(self, frame: Action | Say) -> dict[str, Any]:
+        """Ask for what the frame wants; what the client is told of the request."""
         if Scope.PLAY not in self.granted:
             raise Forbidden(f"the token lacks the scope {Scope.PLAY.value!r}")
-        job = operations.act(
-            user=self.user,
-            game=self.game,
-            text=action.text,
-            changes=action.changes,
-            idempotency_key=action.id,
-        )
+        job = self._ask(frame)
         status, position = job.request_status.value, queries.position(job)
         return {"request_id": str(job.public_id), "status": status, "position": position}
+
+    def _ask(self, frame: Action | Say) -> Job:
+        if isinstance(frame, Say):
+            return operations.chat(user=self.user, game=self.game, text=frame.text, idempotency_key=frame.id)
+        return operations.act(
+            user=self.user,
+            game=self.game,
+            text=frame.text,
+            changes=frame.changes,
+            idempotency_key=frame.id,
+        )
 
 
 def take_seat(user: User, granted: frozenset[str], game_id: UUID) -> Seat | None:
@@ -119,7 +125,7 @@ class Play:
         """Do what the client's frames ask, one after another."""
         while True:
             frame = await self._socket.frame()
-            name = frame.id if isinstance(frame, Action) else None
+            name = frame.id if isinstance(frame, Action | Say) else None
             try:
                 await self._follow_frame(frame)
             except QueueError as error:
@@ -135,8 +141,8 @@ class Play:
         match frame:
             case Hello(cursor=cursor):
                 await self._begin(cursor)
-            case Action():
-                answer = await in_thread(self._seat.act, frame)
+            case Action() | Say():
+                answer = await in_thread(self._seat.play, frame)
                 await self._socket.send("ack", id=frame.id, **answer)
             case Seen(seq=seq):
                 self._note_seen(seq)

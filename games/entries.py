@@ -10,7 +10,7 @@ from uuid import UUID
 
 from approvals.models import Approval
 from approvals.states import OPEN
-from games.jobtypes import DM_ACTION
+from games.jobtypes import CHAT, DM_ACTION, STORY_EVENT
 from games.models import Game, Turn
 from games.words import change_text
 from jobs.errors import NotFound
@@ -49,9 +49,19 @@ class Entry:
         return self.kind == DM_ACTION.name
 
     @property
+    def by_story(self) -> bool:
+        """Whether it happens by itself."""
+        return self.kind == STORY_EVENT.name
+
+    @property
+    def chats(self) -> bool:
+        """Whether it is said, not done."""
+        return self.kind == CHAT.name
+
+    @property
     def said(self) -> str:
         """The words of the one who asked; a DM's that were told are the narration already."""
-        return "" if self.by_dm and "turn" in self.outcome else self.text
+        return "" if self.by_story or (self.by_dm and "turn" in self.outcome) else self.text
 
     @property
     def changes(self) -> list[tuple[str, str]]:

@@ -25,9 +25,13 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ActionForm:
-    """``key`` makes a form that is sent twice one action; ``shown`` is the state that its page showed, as JSON."""
+    """``key`` makes a form that is sent twice one request; ``shown`` is the state that its page showed, as JSON.
+
+    ``chats``: it is said, not done.
+    """
 
     text: str = ""
+    chats: bool = False
     rows: tuple[Row, ...] = ()
     shown: str = ""
     key: str = field(default_factory=lambda: str(uuid7()))
@@ -39,6 +43,7 @@ class ActionForm:
         rows = (Row(path.strip(), op, value.strip()) for path, op, value in typed)
         return cls(
             text=post.get("text", ""),
+            chats=post.get("ask") == "chat",
             rows=tuple(row for row in rows if row.path or row.value),
             shown=post.get("shown", ""),
             key=post.get("key", ""),

@@ -27,6 +27,14 @@ class Action(_Frame):
     changes: list[Any] | None = None
 
 
+class Say(_Frame):
+    """Chat. ``id`` is as an action's."""
+
+    type: Literal["chat"]
+    id: str = Field(pattern=r"^[!-~]{1,100}$")
+    text: str
+
+
 class Seen(_Frame):
     """Everything up to ``seq`` has been dealt with."""
 
@@ -40,5 +48,5 @@ class Ping(_Frame):
     type: Literal["ping"]
 
 
-Frame = Hello | Action | Seen | Ping
+Frame = Hello | Action | Say | Seen | Ping
 FRAMES: TypeAdapter[Frame] = TypeAdapter(Annotated[Frame, Field(discriminator="type")])

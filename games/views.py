@@ -19,11 +19,11 @@ from accounts.views import sign_in
 from games import entries, queries
 from games.forms import ActionForm
 from games.models import Game, Role
-from games.operations import act
+from games.operations import act, chat
 from games.words import state_rows
 from jobs.changes import Op
 from jobs.errors import NotFound, QueueError
-from jobs.models import request_uuid
+from jobs.models import Job, request_uuid
 
 
 @never_cache
@@ -48,7 +48,7 @@ def play(request: HttpRequest, game_id: UUID) -> HttpResponse:
         return _page(request, game, ActionForm())
     form = ActionForm.posted(request.POST)
     try:
-        job = act(user=request.user, game=game, text=form.text, changes=form.changes(), idempotency_key=form.key)
+        job = _ask(request, game, form)
     except QueueError as error:
         return _page(request, game, form.again(), error)
     return redirect(f"{reverse('play', args=[game.pk])}#request-{job.public_id}")
@@ -74,6 +74,12 @@ def state(request: HttpRequest, game_id: UUID) -> HttpResponse:
     """The state's panel, as a fragment."""
     game = _game(request, game_id)
     return render(request, "games/_state.html", {"game": game, **_state(game)})
+
+
+def _ask(request: HttpRequest, game: Game, form: ActionForm) -> Job:
+    if form.chats:
+        return chat(user=request.user, game=game, text=form.text, idempotency_key=form.key)
+    return act(user=request.user, game=game, text=form.text, changes=form.changes(), idempotency_key=form.key)
 
 
 def _game(request: HttpRequest, game_id: UUID) -> Game:

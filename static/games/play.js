@@ -14,7 +14,7 @@ Without this script the page works by links and its form.
   const { game, socket: path, entryUrl, stateUrl } = page.dataset;
   const text = form.elements.namedItem("text");
   const key = form.elements.namedItem("key");
-  const button = form.querySelector("button");
+  const buttons = [...form.querySelectorAll("button")];
 
   const RETRY_MS = 500;
   const RETRY_CAP_MS = 15000;
@@ -86,8 +86,28 @@ Without this script the page works by links and its form.
       const atEnd = view.scrollTop + view.clientHeight > view.scrollHeight - 100;
       const shown = document.getElementById(fresh.id);
       shown ? patch(shown, fresh) : place(fresh);
+      showWriting(id);
       if (atEnd) view.scrollTop = view.scrollHeight;
     });
+  }
+
+  const writing = new Map(); // What the storyteller has written so far, until the server renders it as a whole.
+
+  function hearWriting(id, { attempt, index, content }) {
+    const known = writing.get(id);
+    const words = index === 0 || known?.attempt !== attempt ? content : known.words + content;
+    writing.set(id, { attempt, words });
+    showWriting(id);
+  }
+
+  function showWriting(id) {
+    const entry = document.getElementById(`request-${id}`);
+    if (!entry || !writing.has(id)) return;
+    if (entry.querySelector(".prose:not(.writing)")) return writing.delete(id);
+    const shown = entry.querySelector(".writing") ?? document.createElement("p");
+    Object.assign(shown, { className: "prose writing", dir: "auto", textContent: writing.get(id).words });
+    shown.setAttribute("aria-hidden", "true"); // Read out once it is whole.
+    entry.append(shown);
   }
 
   function showLine() {
@@ -179,9 +199,11 @@ Without this script the page works by links and its form.
       deliver();
       showWhoIsThere();
     },
-    event({ seq, event, request_id: id, status }) {
+    event({ seq, event, request_id: id, status, data }) {
+      if (seq === undefined) return event === "chat.chunk" ? hearWriting(id, data) : undefined; // It passes by.
       cursor = seq;
       seen ||= setTimeout(acknowledge, SEEN_MS);
+      if (MOVES_THE_LINE.has(status)) writing.delete(id);
       if (id) showEntry(id);
       if (event === "game.state_updated") showState();
       if (MOVES_THE_LINE.has(status)) showLine();
@@ -254,14 +276,14 @@ Without this script the page works by links and its form.
   function hold() {
     text.readOnly = true;
     form.setAttribute("aria-busy", "true");
-    button.setAttribute("aria-disabled", "true");
+    for (const button of buttons) button.setAttribute("aria-disabled", "true");
   }
 
   function release() {
     unsent = null;
     text.readOnly = false;
     form.removeAttribute("aria-busy");
-    button.removeAttribute("aria-disabled");
+    for (const button of buttons) button.removeAttribute("aria-disabled");
   }
 
   function empty() {
@@ -272,13 +294,15 @@ Without this script the page works by links and its form.
   }
 
   function deliver() {
-    if (unsent) send({ type: "action", ...unsent });
+    if (unsent) send(unsent);
   }
 
   /** Without a connection, what was typed is posted as any form, under the same key. */
   function postInstead() {
     if (!unsent || live) return;
+    const chats = unsent.type === "chat";
     release();
+    if (chats) form.append(Object.assign(document.createElement("input"), { type: "hidden", name: "ask", value: "chat" }));
     form.submit();
   }
 
@@ -286,15 +310,19 @@ Without this script the page works by links and its form.
     event.preventDefault();
     if (unsent) return;
     const wanted = changes();
-    unsent = { id: key.value, text: text.value, ...(wanted.length && { changes: wanted }) };
+    const asked = { id: key.value, text: text.value };
+    unsent =
+      event.submitter?.value === "chat"
+        ? { type: "chat", ...asked }
+        : { type: "action", ...asked, ...(wanted.length && { changes: wanted }) };
     hold();
     if (live) return deliver();
     connect();
     setTimeout(postInstead, POST_INSTEAD_MS);
   });
 
-  text.addEventListener("keydown", ({ key: pressed, ctrlKey, metaKey }) => {
-    if (pressed === "Enter" && (ctrlKey || metaKey)) form.requestSubmit();
+  text.addEventListener("keydown", ({ key: pressed, ctrlKey, metaKey, shiftKey }) => {
+    if (pressed === "Enter" && (ctrlKey || metaKey)) form.requestSubmit(buttons[shiftKey ? 1 : 0]);
   });
 
   addEventListener("offline", () => live && lose()); // The socket itself would notice only by and by.

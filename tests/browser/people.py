@@ -54,6 +54,14 @@ def act(page: Page, words: str) -> None:
     expect(box).to_have_value("")
 
 
+def say(page: Page, words: str) -> None:
+    """As ``act``, but as something that is said."""
+    box = page.locator("#action-text")
+    box.fill(words)
+    page.get_by_role("button", name="Say").click()
+    expect(box).to_have_value("")
+
+
 def entry(page: Page, words: str) -> Locator:
     """The request in the game's log that has these words."""
     return page.locator(".entry", has_text=words)

@@ -51,8 +51,20 @@ def test_the_games_have_their_members(demo: Callable[[], dict[str, Any]]) -> Non
     games = [Game.objects.get(pk=game["id"], name=game["name"]) for game in demo()["games"]]
     members = [{(m.user.username, m.role) for m in game.memberships.select_related("user")} for game in games]
     both = {("player1", Role.PLAYER), ("player2", Role.PLAYER), ("dm", Role.DM)}
-    assert members == [both | {("dm2", Role.DM)}, both]
+    assert members == [both | {("dm2", Role.DM)}, both, both, both, both]
     assert all(game.opening and apply([Change(path="clock", op="set", value=1)], game.state) for game in games)
+
+
+def test_three_games_are_begun_from_the_shipped_scenarios_once(demo: Callable[[], dict[str, Any]]) -> None:
+    for _ in range(2):
+        demo()
+    begun = Game.objects.exclude(scenario=None).order_by("pk")
+    assert [(game.name, game.scenario and game.scenario.version, game.decisions) for game in begun] == [
+        ("The Clock in Harrow Lane", 1, "never"),
+        ("Salt over Vesper Station", 1, "never"),
+        ("Die letzte Fähre", 1, "ask"),
+    ]
+    assert all(game.scenario and game.state == game.scenario.document.state for game in begun)
 
 
 def test_every_night_the_chronicle_is_continued(demo: Callable[[], dict[str, Any]]) -> None:

@@ -18,9 +18,11 @@ from django.test import Client
 from approvals.models import Approval
 from approvals.operations import decide
 from games import entries
+from games.jobtypes import STORY_EVENT, StoryEvent
 from games.models import Game, Membership, Role
 from games.operations import act, presence
 from jobs.models import Job
+from jobs.operations.enqueue import enqueue
 from jobs.testing import run_until_idle
 from tests.cast import Cast
 from tests.games.story import ask, fresh, result_of, rule
@@ -311,3 +313,23 @@ def test_a_dm_seen_lately_is_shown_as_online(cast: Cast, browse: Callable[..., C
     assert "no DM online" not in page_of(client, cast.game)
     Membership.objects.filter(role=Role.DM).update(seen_at=Now() - timedelta(hours=1))
     assert "no DM online" in page_of(client, cast.game)
+
+
+def test_what_is_said_is_asked_as_chat_once_however_often_it_is_posted(
+    cast: Cast, browse: Callable[..., Client]
+) -> None:
+    client = browse(cast.player1)
+    form = {"text": "Is anybody there?", "key": "one", "ask": "chat"}
+    for _ in range(2):
+        assert client.post(f"/play/{cast.game.pk}/", form).status_code == 302
+    job = Job.objects.get(type="chat")
+    assert "player1 says" in entry_of(page_of(client, cast.game), job)
+    assert client.post(f"/play/{cast.game.pk}/", {"text": " ", "key": "two", "ask": "chat"}).status_code == 422
+
+
+def test_what_happens_by_itself_is_told_by_the_story(cast: Cast, browse: Callable[..., Client]) -> None:
+    payload = StoryEvent(game_id=cast.game.pk, text="The bell", events=["bell"])
+    job = enqueue(STORY_EVENT, payload, scope=cast.game.scope_key, ordering_key=cast.game.scope_key)
+    shown = entry_of(page_of(browse(cast.player1), cast.game), job)
+    assert shown.startswith("The story ")
+    assert "The bell" not in shown

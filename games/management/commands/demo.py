@@ -14,7 +14,9 @@ from django.db import transaction
 from accounts import tokens
 from accounts.models import Scope
 from games.jobtypes import CHRONICLE_NIGHT
-from games.models import Game, Membership, Role
+from games.models import Decisions, Game, Membership, Role
+from games.scenarios import SHIPPED, operations
+from jobs.management.console import at_the_console
 from jobs.models_schedules import Schedule
 from jobs.operations import schedules
 
@@ -25,6 +27,12 @@ MEMBERS: dict[str, dict[str, Role]] = {
     "The Lantern Below": {"player1": Role.PLAYER, "player2": Role.PLAYER, "dm": Role.DM, "dm2": Role.DM},
     "Static on Channel Nine": {"player1": Role.PLAYER, "player2": Role.PLAYER, "dm": Role.DM},
 }
+STORIES = {
+    "the-clock-in-harrow-lane": Decisions.NEVER,
+    "salt-over-vesper-station": Decisions.NEVER,
+    "die-letzte-faehre": Decisions.ASK,
+}
+"""The shipped scenarios of which games are begun, and whether a DM decides in them."""
 GAMES: dict[str, dict[str, Any]] = {
     "The Lantern Below": {
         "opening": (
@@ -83,6 +91,7 @@ def load() -> dict[str, Any]:
     """Users with their passwords and fresh tokens, and the games. Turns and states of a former run stay."""
     users = {name: _user(name) for name in USERS}
     games = [_game(name, users) for name in GAMES]
+    games += [_story(SHIPPED / f"{name}.yaml", decisions, users) for name, decisions in STORIES.items()]
     _schedule()
     return {
         "users": {name: {"password": _password(name), "token": _token(user)} for name, user in users.items()},
@@ -121,5 +130,17 @@ def _token(user: User) -> str:
 def _game(name: str, users: dict[str, User]) -> Game:
     game = Game.objects.filter(name=name).order_by("pk").first() or Game.objects.create(name=name, **GAMES[name])
     for member, role in MEMBERS[name].items():
+        Membership.objects.update_or_create(game=game, user=users[member], defaults={"role": role})
+    return game
+
+
+def _story(file: Path, decisions: Decisions, users: dict[str, User]) -> Game:
+    scenario = operations.load(source=file.read_text(encoding="utf-8"), by=at_the_console())
+    game = Game.objects.filter(scenario__name=scenario.name).order_by("pk").first()
+    if game is None:
+        game = operations.begin(scenario=scenario, by=at_the_console())
+        Game.objects.filter(pk=game.pk).update(decisions=decisions)
+    for member in ("player1", "player2", "dm"):
+        role = Role.DM if member == "dm" else Role.PLAYER
         Membership.objects.update_or_create(game=game, user=users[member], defaults={"role": role})
     return game
