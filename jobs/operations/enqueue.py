@@ -213,11 +213,44 @@ def validated(job_type: JobType, payload: BaseModel | dict[str, Any]) -> dict[st
 
 def insert_child(book: Ledger, parent: Job, job_type: JobType, payload: dict[str, Any], *, step: str) -> Job:
     """A child job, in the transaction that makes its locked parent wait; it inherits owner, scope and priority."""
-    child = _new(job_type, payload, Options(priority=parent.priority, fair_key=parent.fair_key))
+    child = _child(parent, job_type, payload, step)
     _refuse_ancestors_key(child, parent)
+    return _born(book, child, Status.QUEUED)
+
+
+def insert_children(book: Ledger, parent: Job, calls: Sequence[tuple[str, JobType, dict[str, Any]]]) -> None:
+    """``insert_child`` for each of these (step, type, payload), in a few statements."""
+    if len(calls) > settings.CONFIG.bulk_jobs:
+        raise Invalid(f"at most {settings.CONFIG.bulk_jobs} jobs at once", code="too_many")
+    children = [_child(parent, job_type, payload, step) for step, job_type, payload in calls]
+    for child in {child.concurrency_key: child for child in children}.values():
+        _refuse_ancestors_key(child, parent)
+    leading = [_line_up([child for child in children if child.queue == queue]) for queue in {c.queue for c in children}]
+    Job.objects.bulk_create(children, batch_size=BULK_ROWS)
+    for child in children:
+        book.note(child, BIRTHS[Status.QUEUED])
+    book.pushes += [dispatch.push(child, front=child in leading) for child in children if child.ticketed]
+
+
+def _line_up(jobs: Sequence[Job]) -> Job | None:
+    """Rank these jobs of one queue and one flow, and give tickets to as many as may have one now; the one that leads
+    all others, if one does."""
+    first = jobs[0]
+    stands = standing(first.queue, first.fair_key)
+    leads = stands.leads(first.priority)
+    room = 0 if stands.behind or dispatch.full(first.queue) else settings.CONFIG.ticket_window
+    for index, job in enumerate(jobs):
+        job.rank = stands.rank + index
+        job.ticketed = index < max(room, leads)
+    return first if leads else None
+
+
+def _child(parent: Job, job_type: JobType, payload: dict[str, Any], step: str) -> Job:
+    child = _new(job_type, payload, Options(priority=parent.priority, fair_key=parent.fair_key))
     child.owner_id, child.scope_id = parent.owner_id, parent.scope_id
     child.parent, child.root_id, child.step = parent, parent.root_id_or_self, step
-    return _born(book, child, Status.QUEUED)
+    child.status = Status.QUEUED
+    return child
 
 
 def _refuse_ancestors_key(child: Job, parent: Job) -> None:

@@ -9,7 +9,7 @@ from jobs import registry
 from jobs.events.ledger import Ledger, ledger
 from jobs.failpoints import failpoint
 from jobs.models import Job, StepKind
-from jobs.operations.enqueue import insert_child, validated
+from jobs.operations.enqueue import insert_child, insert_children, validated
 from jobs.operations.leases import lock_held
 from jobs.operations.transitions import Move, answer, apply, record_step
 from jobs.registry import Call, DecisionAsked, JobType
@@ -31,8 +31,7 @@ def gather(job_id: int, token: int, *, name: str, calls: Sequence[tuple[str, Cal
     bodies = [(step, call.job_type, validated(call.job_type, call.payload)) for step, call in calls]
     with ledger() as book:
         job = lock_held(job_id, token)
-        for step, job_type, body in bodies:
-            insert_child(book, job, job_type, body, step=step)
+        insert_children(book, job, bodies)
         apply(book, [Move(job, Status.WAITING, "job.waiting", {"step": name})])
         failpoint("in_call")
 

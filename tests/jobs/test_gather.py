@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from jobs import invariants
 from jobs.models import Job, JobEvent, Wait
@@ -140,3 +143,25 @@ def test_a_family_whose_worker_died_after_the_youngest_had_stopped_ends_all_the_
     assert statuses() == ["waiting", "waiting", "cancelled"]
     run_called_off()
     assert statuses() == ["cancelled"] * 3
+
+
+def statements_to_gather(count: int) -> int:
+    job = enqueue(GATHERER, Wish(texts=["x"] * count))
+    with CaptureQueriesContext(connection) as captured:
+        run_next()
+    assert job.children.filter(ticketed=True).count() == count
+    Job.objects.update(status="completed")
+    return len(captured)
+
+
+def test_hundreds_are_called_in_hardly_more_statements_than_a_few() -> None:
+    assert statements_to_gather(200) < statements_to_gather(3) + 20, "SQLite takes a thousand parameters at once"
+
+
+def test_too_many_at_once_are_refused(config: Callable[..., None]) -> None:
+    config(bulk_jobs=2)
+    job = enqueue(GATHERER, Wish(texts=["a", "b", "c"]))
+    run_until_idle()
+    error = fresh(job).error
+    assert error is not None
+    assert error["code"] == "too_many"

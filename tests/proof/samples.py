@@ -103,10 +103,11 @@ def answer(cast: Cast) -> bool:
 def described(job: Job) -> dict[str, Any]:
     """The request's end, everything it did, and what those who watch were told, in order."""
     told = JobEvent.objects.filter(scope=job.scope, scope__isnull=False).order_by("seq")
+    game = job.scope.key.removeprefix("game:") if job.scope else None
     return {
         "end": (job.status, job.outcome, job.error),
         "result": job.result,
         "steps": sorted(steps_of(job)),
         "told": list(told.values_list("seq", "event", "status")),
-        "turns": Turn.objects.filter(game__pk=(job.scope.key if job.scope else ":").partition(":")[2] or None).count(),
+        "turns": Turn.objects.filter(game=game).count() if game else 0,
     }
