@@ -19,7 +19,13 @@ from queueproject.stack.commands import PROJECT
 from queueproject.stack.orphans import die_with_parent
 
 SYSTEMS = {OURS: "ours", THEIRS: "peer"}
-WORKLOADS = {"start": (OURS, THEIRS), "watch": (OURS,), "sleep": (OURS, THEIRS), "submit": (OURS, THEIRS)}
+WORKLOADS = {
+    "start": (OURS, THEIRS),
+    "watch": (OURS,),
+    "crowd": (OURS,),
+    "sleep": (OURS, THEIRS),
+    "submit": (OURS, THEIRS),
+}
 RUN_SECONDS = 120
 RESULT = PROJECT / "var" / "bench.json"
 

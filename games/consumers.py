@@ -17,8 +17,9 @@ from accounts.models import Scope
 from accounts.sockets import UNAUTHORIZED, Receive, Send
 from accounts.threads import in_thread
 from games import operations
+from games.attendance import attendance
 from games.frames import FRAMES, Action, Frame, Hello, Ping, Say, Seen
-from games.models import Game, Role
+from games.models import Game, Membership, Role
 from games.rules import RIGHTS
 from jobs import queries
 from jobs.errors import Conflict, Forbidden, Invalid, QueueError, Unavailable
@@ -41,6 +42,7 @@ class Seat:
     game: Game
     role: Role
     granted: frozenset[str]
+    membership: int
 
     @property
     def decides(self) -> bool:
@@ -69,9 +71,8 @@ class Seat:
 
 def take_seat(user: User, granted: frozenset[str], game_id: UUID) -> Seat | None:
     """The user's seat; ``None`` for strangers and where there is no game."""
-    game = Game.objects.filter(pk=game_id).first()
-    role = game.role_of(user) if game else None
-    return Seat(user, game, role, granted) if game and role else None
+    found = Membership.objects.of(user).filter(game=game_id).select_related("game").first()
+    return Seat(user, found.game, Role(found.role), granted, found.pk) if found else None
 
 
 async def game_socket(scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -90,7 +91,7 @@ async def _play(socket: Socket[Frame], scope: dict[str, Any]) -> None:
     key = seat.game.scope_key
     place = audience().place(scope["caller"], key, decides=seat.decides)
     async with hub().watch(await in_thread(scope_id, key)) as stream:
-        with place as taken:
+        with place as taken, attendance().of(seat.membership):
             await _sit(Play(socket, stream, seat, taken))
 
 
@@ -100,7 +101,6 @@ async def _sit(play: Play) -> None:
         tasks.create_task(play.obey())
         tasks.create_task(play.tell())
         tasks.create_task(play.pass_on())
-        tasks.create_task(play.be_present())
         tasks.create_task(play.leave_when_told())
 
 
@@ -209,13 +209,6 @@ class Play:
                             await self._moved.wait()
         except TimeoutError:
             raise Closing(TOO_SLOW, "too_slow", "events were sent that were not answered with 'seen'") from None
-
-    async def be_present(self) -> None:
-        """Write, every ``presence_write_seconds``, that the member is here."""
-        while True:
-            with suppress(OperationalError, InterfaceError):
-                await in_thread(operations.presence, self._seat.user, self._seat.game)
-            await asyncio.sleep(settings.CONFIG.presence_write_seconds)
 
     async def leave_when_told(self) -> Never:
         """Wait for the end of the right to be here."""

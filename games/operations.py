@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models.functions import Now
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -86,9 +87,14 @@ def chat(*, user: User | AnonymousUser, game: Game, text: str, idempotency_key: 
     )
 
 
-def presence(user: User | AnonymousUser, game: Game) -> bool:
-    """Note that the member is here, by the database's clock; ``False`` if this is no member."""
-    return Membership.objects.of(user).filter(game=game).update(seen_at=Now()) == 1
+def present(memberships: Collection[int]) -> int:
+    """Note that these members are here, by the database's clock; how many that are.
+
+    Whom another process notes at this moment is left out, so that two that note the same ones never wait in a circle.
+    """
+    free = Membership.objects.select_for_update(skip_locked=True).filter(pk__in=memberships).order_by("pk")
+    with transaction.atomic():
+        return Membership.objects.filter(pk__in=list(free.values_list("pk", flat=True))).update(seen_at=Now())
 
 
 def decider_presence(user: User | AnonymousUser) -> int:

@@ -20,7 +20,7 @@ from approvals.operations import decide
 from games import entries
 from games.jobtypes import STORY_EVENT, StoryEvent
 from games.models import Game, Membership, Role
-from games.operations import act, presence
+from games.operations import act, present
 from jobs.models import Job
 from jobs.operations.enqueue import enqueue
 from jobs.testing import run_until_idle
@@ -111,7 +111,7 @@ def test_an_entry_tells_where_its_request_stands(cast: Cast, browse: Callable[..
     assert "queued, 2 ahead" in waiting
     assert "waits behind player1, on whom the DM decides since" in waiting
     assert "no DM is online" in waiting
-    presence(cast.dm, cast.game)
+    present([Membership.objects.get(user=cast.dm, game=cast.game).pk])
     assert "no DM is online" not in entry_of(page_of(client, cast.game), third)
     job = rule(cast.dm, job)
     told = entry_of(page_of(client, cast.game), job)
@@ -309,7 +309,7 @@ def test_many_open_requests_cost_no_more_queries_than_a_few(
 def test_a_dm_seen_lately_is_shown_as_online(cast: Cast, browse: Callable[..., Client]) -> None:
     client = browse(cast.player1)
     assert "no DM online" in page_of(client, cast.game)
-    presence(cast.dm, cast.game)
+    present([Membership.objects.get(user=cast.dm, game=cast.game).pk])
     assert "no DM online" not in page_of(client, cast.game)
     Membership.objects.filter(role=Role.DM).update(seen_at=Now() - timedelta(hours=1))
     assert "no DM online" in page_of(client, cast.game)

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import AnonymousUser
+from django.contrib.auth.models import AnonymousUser, User
 from django.db.models.functions import Now
 
 from accounts.permissions import may
 from games.models import Decisions, Game, Membership, scope_key
-from games.operations import presence
+from games.operations import present
 from games.rules import GameScope
 from jobs.models import Scope
 from jobs.registry import scope_rules
@@ -69,17 +69,23 @@ def test_a_dm_is_online_while_a_socket_of_the_dms_was_seen_lately(cast: Cast, co
     config(presence_seconds=60)
     rules, key = GameScope(), cast.game.scope_key
     assert not rules.decider_online(key)
-    assert presence(cast.player1, cast.game)
+    assert present([membership(cast, cast.player1)]) == 1
     assert not rules.decider_online(key)
-    assert presence(cast.dm2, cast.game)
+    assert present([membership(cast, cast.dm2)]) == 1
     assert rules.decider_online(key)
     assert not rules.decider_online(cast.other.scope_key)
     Membership.objects.update(seen_at=Now() - timedelta(seconds=61))
     assert not rules.decider_online(key)
 
 
-def test_a_stranger_is_never_present(cast: Cast) -> None:
-    assert not presence(cast.stranger, cast.game)
+def test_who_has_left_is_not_present(cast: Cast) -> None:
+    left = membership(cast, cast.dm)
+    Membership.objects.filter(pk=left).delete()
+    assert present([left]) == 0
+
+
+def membership(cast: Cast, user: User) -> int:
+    return Membership.objects.get(user=user, game=cast.game).pk
 
 
 def test_the_games_wishes_are_the_policy(cast: Cast) -> None:

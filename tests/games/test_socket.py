@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -23,6 +23,7 @@ from accounts import tokens
 from accounts.models import ApiToken, Scope
 from accounts.threads import in_thread
 from games import operations
+from games.attendance import attendance
 from games.models import Game, Membership, Role
 from jobs.events.ledger import ledger
 from jobs.models import Job
@@ -538,3 +539,20 @@ async def test_over_a_real_server_a_client_resumes_after_it_was_killed(game: Gam
     assert got == [1, 2]
     assert await in_thread(Job.objects.count) == 1
     assert "Traceback" not in await in_thread(stack.log, "web")
+
+
+async def test_everyone_who_is_connected_is_written_down_with_one_statement(
+    game: Game, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[set[int]] = []
+    monkeypatch.setattr("games.attendance.present", lambda members: written.append(set(members)))
+    ids = await in_thread(lambda: set(game.memberships.values_list("pk", flat=True)))
+    with ExitStack() as here:
+        for membership in ids:
+            here.enter_context(attendance().of(membership))
+
+        async def twice() -> bool:
+            return len(written) >= 2
+
+        await await_until(twice)
+    assert written[:2] == [ids, ids]
