@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from jobs.errors import HandlerMisuse, TimedOut
 from jobs.models import StepKind
-from jobs.operations import confirmations, step_events, workflow_steps
+from jobs.operations import confirmations, workflow_steps
 from jobs.operations.leases import CancelRequested
 from jobs.results import Ruling
 from jobs.workflows import Automation, By, Confirm, Fallback, Step
@@ -35,7 +35,7 @@ class DeclaredSteps:
 
     def __init__(self, context: JobContext) -> None:
         self._context = context
-        self._workflow = step_events.declared(context.job)
+        self._workflow = context.job.workflow
         self.current = ""
         self._told: tuple[str, float, str] = ("", 0.0, "")
         self._told_at = float("-inf")

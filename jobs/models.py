@@ -17,6 +17,7 @@ from jobs.states import FINAL, OPEN, Outcome, RequestStatus, Status, request_sta
 
 if TYPE_CHECKING:
     from jobs.registry import JobType
+    from jobs.workflows import Workflow
 
 
 class Lane(models.Model):
@@ -238,6 +239,17 @@ class Job(models.Model):
         from jobs.registry import job_type
 
         return job_type(self.type, self.version)
+
+    @property
+    def workflow(self) -> Workflow | None:
+        """The steps that this request goes through; ``None`` for other jobs, those that a request called, and those
+        of a type that this process does not know."""
+        if self.parent_id is not None:
+            return None
+        try:
+            return self.declared().workflow
+        except KeyError:
+            return None
 
 
 class IfDead(models.TextChoices):

@@ -83,10 +83,15 @@ def may_run(user: Viewer, workflow: Workflow, key: str) -> bool:
 
 
 def may_steer(user: Viewer, job: Job) -> bool:
-    """Whether the user may confirm a request's steps, call it off and run it again: its owner, who still sees it,
-    or somebody who decides where it is."""
+    """Whether the user may confirm a request's steps, call it off and run it again: its owner, who still sees it
+    (and may still run it, if it is a workflow), or somebody who decides where it is."""
+    mine = job.owner_id is not None and job.owner_id == user.pk
     if job.scope is None:
-        return job.owner_id is not None and job.owner_id == user.pk
-    rules = registry.scope_rules(job.scope.key)
-    mine = job.owner_id is not None and job.owner_id == user.pk and rules.may_see(user, job.scope.key)
-    return mine or rules.may_decide(user, job.scope.key)
+        return mine
+    return (mine and _may_still(user, job, job.scope.key)) or registry.scope_rules(job.scope.key).may_decide(
+        user, job.scope.key
+    )
+
+
+def _may_still(user: Viewer, job: Job, key: str) -> bool:
+    return may_run(user, job.workflow, key) if job.workflow else registry.scope_rules(key).may_see(user, key)

@@ -45,17 +45,9 @@ class Progress:
         return next((step for step in self.steps if step.state == StepState.RUNNING), None)
 
 
-def workflow_of(job: Job) -> Workflow | None:
-    """What this request's job type declares, if this process knows it."""
-    try:
-        return job.declared().workflow if job.parent_id is None else None
-    except KeyError:
-        return None
-
-
 def progress_of(job: Job, user: AbstractBaseUser | AnonymousUser) -> Progress | None:
     """How far it is, as this user may see it; ``None`` for a request that is no workflow."""
-    workflow = workflow_of(job)
+    workflow = job.workflow
     if workflow is None:
         return None
     begun = {step.name: step for step in WorkflowStep.objects.filter(job=job, run=job.run).order_by("pk")}

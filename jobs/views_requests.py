@@ -23,7 +23,7 @@ from jobs.events.vocabulary import NUMBERED
 from jobs.models import Job
 from jobs.operations import confirmations, requests
 from jobs.owners import may_steer
-from jobs.progress import progress_of, workflow_of
+from jobs.progress import progress_of
 from jobs.queries import blocked_by, position
 from jobs.rules import may_inspect
 from jobs.timeline import timeline
@@ -101,11 +101,10 @@ def _shown(user: User, job: Job, error: QueueError | None, request: HttpRequest)
     sees = steers or (rules is not None and job.scope is not None and rules.may_see(user, job.scope.key))
     decides = rules is not None and job.scope is not None and rules.may_decide(user, job.scope.key)
     told = sees or may_inspect(user)
-    workflow = workflow_of(job)
     why = why_waiting(job)
     return {
         "job": job,
-        "title": workflow.title if workflow else job.type.replace("_", " ").capitalize(),
+        "title": job.workflow.title if job.workflow else job.type.replace("_", " ").capitalize(),
         "progress": progress_of(job, user),
         "timeline": timeline(job, decides=decides, told=told),
         "told": told,

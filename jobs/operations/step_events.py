@@ -14,17 +14,6 @@ from django.db.models.functions import Now
 from jobs.events.ledger import Ledger, ledger
 from jobs.models import Job, JobStep
 from jobs.models_workflows import StepState, WorkflowStep
-from jobs.workflows import Workflow
-
-
-def declared(job: Job) -> Workflow | None:
-    """The steps that this request goes through; ``None`` for other jobs, and for those that a request called."""
-    if job.parent_id is not None:
-        return None
-    try:
-        return job.declared().workflow
-    except KeyError:
-        return None
 
 
 def complete(book: Ledger, job: Job, name: str, *, message: str = "") -> None:
@@ -37,7 +26,7 @@ def complete(book: Ledger, job: Job, name: str, *, message: str = "") -> None:
 def complete_recorded(steps: Iterable[JobStep]) -> None:
     """``complete`` for those of these just recorded steps that are declared, in the caller's ledger."""
     for step in steps:
-        workflow = declared(step.job) if step.error is None else None
+        workflow = step.job.workflow if step.error is None else None
         if workflow is not None and workflow.step(step.name) is not None:
             with ledger() as book:
                 complete(book, step.job, step.name)
@@ -46,7 +35,7 @@ def complete_recorded(steps: Iterable[JobStep]) -> None:
 def fail(book: Ledger, ended: Sequence[tuple[Job, str]]) -> None:
     """An attempt of each of these locked jobs has ended, in the step that was begun last; with why."""
     for job, why in ended:
-        if declared(job) is None:
+        if job.workflow is None:
             continue
         for step in WorkflowStep.objects.filter(job=job, run=job.run, state=StepState.RUNNING).order_by("pk"):
             WorkflowStep.objects.filter(pk=step.pk).update(state=StepState.FAILED, message=why, ended_at=Now())
@@ -64,7 +53,7 @@ def tell(
     private: dict[str, Any] | None = None,
 ) -> None:
     """``workflow.step.<what>`` in the scope of this locked job."""
-    workflow = declared(job)
+    workflow = job.workflow
     step = workflow.step(name) if workflow else None
     if workflow is None or step is None:
         return

@@ -8,7 +8,7 @@ from jobs.failpoints import failpoint
 from jobs.models import Job
 from jobs.models_workflows import StepState, WorkflowStep
 from jobs.operations.leases import held, lock_held
-from jobs.operations.step_events import declared, tell
+from jobs.operations.step_events import tell
 from jobs.operations.transitions import lock
 from jobs.owners import may_run
 
@@ -18,8 +18,9 @@ def begin(job_id: int, token: int, *, name: str) -> None:
     with ledger() as book:
         job = lock_held(job_id, token)
         _require_right(job)
-        step, first = WorkflowStep.objects.get_or_create(job=job, run=job.run, name=name)
-        if first:
+        step = WorkflowStep.objects.filter(job=job, run=job.run, name=name).first()
+        if step is None:  # and nobody else can be about to make it: the job's row is locked
+            WorkflowStep.objects.create(job=job, run=job.run, name=name)
             tell(book, job, "started", name)
         elif step.state == StepState.FAILED:
             WorkflowStep.objects.filter(pk=step.pk).update(state=StepState.RUNNING, message="", ended_at=None)
@@ -28,12 +29,11 @@ def begin(job_id: int, token: int, *, name: str) -> None:
 
 
 def _require_right(job: Job) -> None:
-    workflow = declared(job)
-    if workflow is None or job.scope is None:
+    if job.workflow is None or job.scope is None:
         return
     if job.owner is None:
         raise PermanentError("forbidden", "the owner, with whose rights it runs, is gone")
-    if not may_run(job.owner, workflow, job.scope.key):
+    if not may_run(job.owner, job.workflow, job.scope.key):
         raise PermanentError("forbidden", f"{job.owner.get_username()} may no longer do this here")
 
 

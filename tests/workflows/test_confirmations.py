@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from accounts.models import AuditEntry
 from approvals.models import Approval
@@ -20,6 +22,8 @@ from jobs.operations.answers import wake
 from jobs.operations.confirmations import confirm, is_keyword
 from jobs.operations.controls import cancel
 from jobs.operations.workflows import start
+from jobs.progress import progress_of
+from jobs.queries import get_request
 from jobs.testing import run_until_idle
 from jobs.workflows import Automation
 from tests.cast import Cast
@@ -251,3 +255,23 @@ def test_a_scope_that_one_may_not_use_is_refused(cast: Cast) -> None:
     assert "fail" in refused.value.extra["fields"]
     with pytest.raises(NotFound):
         start("test_part", {}, user=cast.dm)
+
+
+def test_an_owner_who_lost_the_right_neither_sees_nor_confirms_what_is_asked(cast: Cast) -> None:
+    job = begun(cast.dm, "test_late_in_game", scope=cast.game.scope_key)
+    Membership.objects.filter(user=cast.dm, game=cast.game).update(role=Role.PLAYER)
+    shown = progress_of(get_request(cast.dm, job.public_id), cast.dm)
+    assert shown is not None
+    assert shown.confirmation is None
+    with pytest.raises(Forbidden):
+        confirm(user=cast.dm, request_id=job.public_id)
+
+
+def test_a_step_costs_few_statements(cast: Cast, django_assert_max_num_queries: Any) -> None:
+    with django_assert_max_num_queries(20):
+        job = start("test_five", {}, user=cast.player1, automation=Automation.FULL)
+    with CaptureQueriesContext(connection) as run:
+        run_until_idle()
+    job.refresh_from_db()
+    assert job.status == "completed"
+    assert len(run) <= 170, f"{len(run)} statements for five steps and a child"
