@@ -8,6 +8,6 @@ class TestJobsConfig(AppConfig):
     label = "test_jobs"
 
     def ready(self) -> None:
-        from tests.jobs import kinds
+        from tests.jobs import durable, kinds
 
-        assert kinds.ECHO.queue == "system"
+        assert kinds.ECHO.queue == durable.NAP.queue == "system"

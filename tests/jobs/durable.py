@@ -121,7 +121,7 @@ def changing_1(ctx: JobContext, wish: Wish) -> JsonValue:
 
 def changing_2(ctx: JobContext, wish: Wish) -> JsonValue:
     ctx.step("uno", _said, "uno")
-    ctx.sleep("nap", 60)
+    ctx.sleep("nap", wish.seconds or 60)
     return "version 2"
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.db.models import F
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
@@ -20,7 +21,9 @@ from jobs.operations.transitions import lock
 from jobs.scheduler.timers import run_timers
 from jobs.states import Status
 from jobs.testing import run_next
-from tests.jobs.durable import NAP, RECEIVER, Wish
+from tests.jobs.durable import NAP, NEW, OLD, RECEIVER, Wish
+from tests.processes import Stack
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -105,3 +108,20 @@ def test_thousands_of_sleepers_cost_the_scheduler_one_indexed_statement() -> Non
     assert len(captured) == 1
     plan = Wait.objects.due().order_by("due_at").values_list("pk", "job")[:200].explain()
     assert "wait_due" in plan
+
+
+@pytest.mark.integration
+def test_a_job_that_has_slept_for_a_week_goes_on_with_the_next_deploy(stack: Stack) -> None:
+    before = {"sleeps": enqueue(NAP, Wish(seconds=WEEK.total_seconds())), "version 1": enqueue(OLD, Wish())}
+    stack.start("worker", "scheduler")
+    wait_until(lambda: all(fresh(job).status == Status.WAITING for job in before.values()))
+    stack.stop("worker")
+    stack.stop("scheduler")
+    # A week later: everything that was written then is a week older.
+    Wait.objects.update(at=F("at") - WEEK, awaited_at=F("awaited_at") - WEEK, due_at=F("due_at") - WEEK)
+    Job.objects.update(created_at=F("created_at") - WEEK, queued_at=F("queued_at") - WEEK)
+    after = enqueue(NEW, Wish(seconds=0.1))
+    stack.start("worker.next", "scheduler.next")
+    wait_until(lambda: all(fresh(job).ended for job in (*before.values(), after)))
+    assert fresh(before["sleeps"]).result == ["before", "after"]
+    assert (fresh(before["version 1"]).result, fresh(after).result) == ("version 1", "version 2")

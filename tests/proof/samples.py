@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 from uuid6 import uuid7
 
@@ -103,7 +104,7 @@ def answer(cast: Cast) -> bool:
 def described(job: Job) -> dict[str, Any]:
     """The request's end, everything it did, and what those who watch were told, in order."""
     told = JobEvent.objects.filter(scope=job.scope, scope__isnull=False).order_by("seq")
-    game = job.scope.key.removeprefix("game:") if job.scope else None
+    game = UUID(job.scope.key.removeprefix("game:")) if job.scope else None
     return {
         "end": (job.status, job.outcome, job.error),
         "result": job.result,
