@@ -15,6 +15,7 @@ from games.models import Game, Turn
 from games.words import change_text
 from jobs.errors import NotFound
 from jobs.models import Job, JobQuerySet
+from jobs.progress import step_of, with_step
 from jobs.queries import blocked_by
 from jobs.states import RequestStatus
 
@@ -42,6 +43,7 @@ class Entry:
     blocked_by: dict[str, Any] | None = None
     approval: Approval | None = None
     kept: bool = False
+    step: str = ""
 
     @property
     def by_dm(self) -> bool:
@@ -98,7 +100,7 @@ def one(game: Game, request_id: UUID) -> Entry:
 
 def requests_of(game: Game) -> JobQuerySet:
     """The game's requests, with what an entry needs."""
-    return Job.objects.roots().filter(scope__key=game.scope_key).select_related("owner", "lane", "scope")
+    return with_step(Job.objects.roots().filter(scope__key=game.scope_key).select_related("owner", "lane", "scope"))
 
 
 def waiting(user: AbstractBaseUser | AnonymousUser, games: Iterable[Game]) -> dict[str, int]:
@@ -141,6 +143,7 @@ def _of_jobs(jobs: Iterable[Job]) -> list[Entry]:
             owner_id=job.owner_id,
             text=job.payload.get("text", ""),
             kept=True,
+            step=step_of(job) if not job.ended else "",
             at=job.created_at,
             outcome=job.result or {},
             error=job.error["detail"] if job.ended and job.error else "",

@@ -13,6 +13,8 @@ from django.utils.safestring import SafeString
 from jobs.admin_actions import JobActions
 from jobs.admin_live import JobLive
 from jobs.models import Job, JobEvent, JobLog, JobStep, Worker
+from jobs.models_workflows import Confirmation, WorkflowStep
+from jobs.progress import step_of, with_step
 from jobs.rules import may_inspect
 from jobs.why import why_waiting
 
@@ -54,6 +56,22 @@ class StepInline(_Timeline):
     fields = ("at", "name", "kind", "attempt", "result", "error")
 
 
+class WorkflowStepInline(_Timeline):
+    model = WorkflowStep
+    fields: Any = ("began_at", "name", "state", "percent", "message", "ended_at")
+
+
+class ConfirmationInline(_Timeline):
+    model = Confirmation
+    fields = ("opened_at", "step", "version", "state", "attempts", "due_at", "confirmed_by", "confirmed_at")
+
+
+class BareWorkflowStepInline(WorkflowStepInline):
+    """The steps for those who may not see what jobs hold."""
+
+    fields = ("began_at", "name", "state", "percent", "ended_at")
+
+
 class BareEventInline(EventInline):
     """The timeline for those who may not see what jobs hold."""
 
@@ -69,7 +87,10 @@ class LogInline(_Timeline):
 class JobAdmin(ReadOnly, JobActions, JobLive):
     """Jobs with their events and steps, why they wait, and what operators may do to them."""
 
-    list_display = ("public_id", "type", "queue", "badge", "owner", "scope", "place", "attempt", "created_at")
+    list_display: Any = (
+        *("public_id", "type", "queue", "badge", "at_step"),
+        *("owner", "scope", "place", "attempt", "created_at"),
+    )
     list_filter = ("status", "outcome", "queue", "type", "created_at")
     list_select_related = ("owner", "scope")
     search_fields = ("=public_id", "owner__username", "scope__key")
@@ -93,7 +114,10 @@ class JobAdmin(ReadOnly, JobActions, JobLive):
         return ["why", *(field for field in super().get_fields(request, obj) if field not in hidden)]
 
     def get_inlines(self, request: HttpRequest, obj: Job | None) -> Any:
-        return (EventInline, StepInline, LogInline) if may_inspect(request.user) else (BareEventInline,)
+        inspects = may_inspect(request.user)
+        steps = (WorkflowStepInline if inspects else BareWorkflowStepInline, ConfirmationInline)
+        of_workflow = steps if obj and obj.workflow else ()
+        return (*of_workflow, *((EventInline, StepInline, LogInline) if inspects else (BareEventInline,)))
 
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
         """Who may not see payloads may not guess at them either."""
@@ -106,7 +130,11 @@ class JobAdmin(ReadOnly, JobActions, JobLive):
         )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
-        return super().get_queryset(request).defer("payload", "result")
+        return with_step(super().get_queryset(request)).defer("payload", "result")
+
+    @admin.display(description="step", empty_value="")
+    def at_step(self, job: Job) -> str:
+        return step_of(job)
 
 
 @admin.register(Worker)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jobs.models import Job
+from django.db.models import OuterRef, Subquery
+
+from jobs.models import Job, JobQuerySet
 from jobs.models_workflows import Confirmation, ConfirmationState, StepState, WorkflowStep
 from jobs.owners import may_steer
 from jobs.states import Status
@@ -61,6 +63,23 @@ def progress_of(job: Job, user: AbstractBaseUser | AnonymousUser) -> Progress | 
         percentage=_percentage(job, workflow, list(begun.values())),
         confirmation=asked_of(job) if may_steer(user, job) else None,
     )
+
+
+def with_step(jobs: JobQuerySet) -> JobQuerySet:
+    """With what ``step_of`` needs, in the same statement."""
+    begun = WorkflowStep.objects.filter(job=OuterRef("pk"), run=OuterRef("run")).order_by("-pk")
+    last = {"step_name": Subquery(begun.values("name")[:1]), "step_percent": Subquery(begun.values("percent")[:1])}
+    return jobs.annotate(**last)
+
+
+def step_of(job: Job) -> str:
+    """The step that a row of ``with_step`` is at, and how much is done; nothing for what is no workflow."""
+    name, percent = getattr(job, "step_name", None), getattr(job, "step_percent", None)
+    step = job.workflow.step(name) if job.workflow and name else None
+    if job.workflow is None or step is None:
+        return ""
+    index, whole = job.workflow.index(step.name), len(job.workflow.steps)
+    return f"{step.title}, {index} of {whole}, {job.workflow.percentage(step.name, percent or 0)} %"
 
 
 def asked_of(job: Job) -> Confirmation | None:

@@ -157,6 +157,12 @@ def test_members_read_the_chronicle_and_a_dm_has_it_continued(cast: Cast) -> Non
     assert (answer.status_code, answer["Location"]) == (302, f"/requests/{job.public_id}/")
     run_until_idle()
     assert "A chapter is being made" in browse(cast.player1).get(path).content.decode()
+    assert "A person confirms, 4 of 5, 82 %" in browse(cast.player1).get(f"/play/{cast.game.pk}/").content.decode()
+    listed = browse(cast.admin).get("/admin/jobs/job/").content.decode()
+    assert "A person confirms, 4 of 5, 82 %" in listed
+    one = browse(cast.admin).get(f"/admin/jobs/job/{job.pk}/change/").content.decode()
+    assert f"/requests/{job.public_id}/" in one
+    assert "waits for a confirmation" in one
     confirm(user=cast.dm, request_id=job.public_id)
     run_until_idle()
     page = browse(cast.player1).get(path).content.decode()
