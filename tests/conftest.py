@@ -19,6 +19,8 @@ from redis import Redis
 from tests import servers
 from tests.processes import Stack
 
+pytest_plugins = ["queueproject.testing.plugin"]
+
 QUICK = {
     "LEASE_SECONDS": "2",
     "HEARTBEAT_SECONDS": "0.4",
@@ -91,15 +93,6 @@ def config(settings: Settings) -> Callable[..., None]:
         settings.CONFIG = settings.CONFIG.model_copy(update=fields)
 
     return change
-
-
-@pytest.fixture
-def stack(transactional_db: None, tmp_path: Path) -> Iterator[Stack]:
-    """Real web, worker and scheduler processes on this test's database and Redis; nothing runs until started."""
-    processes = Stack(tmp_path)
-    yield processes
-    processes.stop_all()
-    processes.print_logs()
 
 
 @pytest.fixture

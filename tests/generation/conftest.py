@@ -1,10 +1,10 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from generation.prompts import Prompt
-from tests.generation import openai_server
+from queueproject.testing.model_server import OpenAIServer
 
 Ask = Callable[..., Prompt]
 
@@ -30,14 +30,13 @@ def ask() -> Ask:
 
 
 @pytest.fixture
-def server(config: Callable[..., None]) -> Iterator[openai_server.OpenAIServer]:
+def server(config: Callable[..., None], model_server: OpenAIServer) -> OpenAIServer:
     """A misbehaving model, to which the settings point."""
-    with openai_server.running() as server:
-        config(
-            llm_provider="openai_compatible",
-            llm_base_url=server.base_url,
-            llm_model="tiny",
-            llm_api_key="sk-secret",
-            llm_timeout_seconds=5,
-        )
-        yield server
+    config(
+        llm_provider="openai_compatible",
+        llm_base_url=model_server.base_url,
+        llm_model="tiny",
+        llm_api_key="sk-secret",
+        llm_timeout_seconds=5,
+    )
+    return model_server

@@ -13,7 +13,7 @@ from jobs.models import Job
 from jobs.operations.enqueue import enqueue
 from jobs.states import Status
 from jobs.testing import run_until_idle, steps_of
-from tests.generation.openai_server import OpenAIServer, breaks_after, never_ends, says, status
+from queueproject.testing.model_server import OpenAIServer, breaks_after, never_ends, says, status
 from tests.processes import Stack
 from tests.waiting import wait_until
 

@@ -14,7 +14,7 @@ from generation.providers import PROVIDERS
 from jobs.context import JobContext
 from jobs.execution import resolve
 from queueproject.env import Config
-from tests.generation.openai_server import OpenAIServer, says
+from queueproject.testing.model_server import OpenAIServer, says
 
 pytestmark = pytest.mark.fast
 

@@ -13,7 +13,7 @@ from generation.errors import GenerationError
 from generation.prompts import Prompt
 from generation.providers.openai_compatible import OpenAICompatible
 from jobs.errors import HandlerError, PermanentError, RetryLater
-from tests.generation.openai_server import (
+from queueproject.testing.model_server import (
     Behaviour,
     OpenAIServer,
     answers,

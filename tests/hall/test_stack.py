@@ -118,7 +118,7 @@ def test_it_starts_everything_and_a_second_run_keeps_the_data(start: Start) -> N
         assert local.signal(number) == 0
         assert all_gone(list(started.values()))
         assert not re.search("Traceback|redis is away", local.output)
-    assert len(games[0]) == 2
+    assert len(games[0]) == 5
     assert games[0] == games[1]
 
 

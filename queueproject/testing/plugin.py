@@ -1,0 +1,64 @@
+"""The pytest plugin: ``pytest_plugins = ["queueproject.testing.plugin"]`` in one's ``conftest.py``.
+
+Nothing of Django is imported before a fixture is used, so that a conftest can set the environment first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from queueproject.testing.model_server import OpenAIServer
+    from queueproject.testing.processes import Stack
+    from queueproject.testing.streams import EventStream
+
+
+@pytest.fixture
+def stack(transactional_db: None, tmp_path: Path) -> Iterator[Stack]:
+    """Real web, worker and scheduler processes on this test's database and Redis; nothing runs until started."""
+    from queueproject.testing.processes import Stack
+
+    processes = Stack(tmp_path)
+    yield processes
+    processes.stop_all()
+    processes.print_logs()
+
+
+@pytest.fixture
+def worker(stack: Stack) -> Callable[..., Stack]:
+    """``worker(SCRIPTED_SECONDS="0")`` starts a worker and a scheduler, with settings; they end with the test."""
+
+    def start(**environment: str) -> Stack:
+        stack.start("worker", "scheduler", **environment)
+        return stack
+
+    return start
+
+
+@pytest.fixture
+def event_stream() -> Iterator[Callable[..., EventStream]]:
+    """``event_stream(url, token, cursor=0)`` reads a stream of events until the test ends."""
+    from queueproject.testing.streams import EventStream
+
+    opened: list[EventStream] = []
+
+    def open_stream(url: str, token: str, *, cursor: int | None = None) -> EventStream:
+        opened.append(EventStream(url, token, cursor=cursor))
+        return opened[-1]
+
+    yield open_stream
+    for stream in opened:
+        stream.close()
+
+
+@pytest.fixture
+def model_server() -> Iterator[OpenAIServer]:
+    """A model on loopback that speaks OpenAI's protocol and misbehaves on demand: ``model_server.will(…)``."""
+    from queueproject.testing.model_server import running
+
+    with running() as server:
+        yield server

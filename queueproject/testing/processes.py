@@ -1,0 +1,159 @@
+"""Real web, worker and scheduler processes for tests, to talk to, to kill and to start again."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit, urlunsplit
+from urllib.request import urlopen
+
+from django.db import connection
+
+from queueproject.stack import commands
+from queueproject.stack.orphans import die_with_parent, kill_group
+from queueproject.testing.waiting import wait_until
+
+START_SECONDS = 90.0
+LOG_CHARACTERS = 4000
+
+
+class Stack:
+    """Processes by name: "web", "worker", "scheduler", or "worker.2" and so on for more of a kind."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._environment: dict[str, str] = {}
+        self._ports: dict[str, int] = {}
+        self.port = self.port_of("web")
+        self.base_url = f"http://127.0.0.1:{self.port}"
+        self.ws_url = f"ws://127.0.0.1:{self.port}"
+
+    def start(
+        self, *names: str, arguments: Sequence[str] = (), project: Path | str = commands.PROJECT, **environment: str
+    ) -> None:
+        """Start these, or one of each kind, with settings as in ``LEASE_SECONDS="1"``; wait until they are ready.
+
+        ``arguments`` go to their commands; ``project`` is another checkout to run the code of.
+        """
+        self._environment |= environment
+        for name in names or ("web", "worker", "scheduler"):
+            self._processes[name] = self._spawn(name, [*arguments], project)
+        if "web" in self._processes:
+            wait_until(self._answers, timeout=START_SECONDS, what=f"the stack in {self._directory}")
+
+    def port_of(self, name: str) -> int:
+        """Where this web process listens."""
+        if name not in self._ports:
+            self._ports[name] = free_port()
+        return self._ports[name]
+
+    def kill9(self, name: str) -> None:
+        """End it as a crash would."""
+        kill_group(self._processes[name].pid)
+        self._processes.pop(name).wait()
+
+    def signal(self, name: str, number: int = signal.SIGTERM) -> None:
+        self._processes[name].send_signal(number)
+
+    def wait(self, name: str, timeout: float = START_SECONDS) -> int:
+        """Its exit status, once it has ended."""
+        status = self._processes[name].wait(timeout)
+        del self._processes[name]
+        return status
+
+    def stop(self, name: str) -> int:
+        """Ask it to stop, and wait until it has."""
+        self.signal(name)
+        return self.wait(name)
+
+    def restart(self, name: str) -> None:
+        """Stop it and start it with the same settings."""
+        self.stop(name)
+        self.start(name)
+
+    def pid(self, name: str) -> int:
+        return self._processes[name].pid
+
+    def log(self, name: str) -> str:
+        """Everything it and its predecessors of this name have printed."""
+        return self._log_file(name).read_text(errors="replace")
+
+    def print_logs(self) -> None:
+        """For pytest to show when the test failed."""
+        for file in sorted(self._directory.glob("*.log")):
+            sys.stdout.write(f"--- {file.name}\n{file.read_text(errors='replace')[-LOG_CHARACTERS:]}\n")
+
+    def stop_all(self) -> None:
+        for process in self._processes.values():
+            process.terminate()
+        for name in list(self._processes):
+            try:
+                self.wait(name, timeout=5)
+            except subprocess.TimeoutExpired:
+                self.kill9(name)
+
+    def _spawn(self, name: str, arguments: list[str], project: Path | str) -> subprocess.Popen[bytes]:
+        command = [part.replace(str(commands.PROJECT), str(project)) for part in self._command(name)]
+        with self._log_file(name).open("ab") as log:
+            return subprocess.Popen(
+                [*command, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "DATABASE_URL": database_url(), **self._environment},
+                cwd=project,
+                start_new_session=True,
+                preexec_fn=die_with_parent,
+            )
+
+    def _command(self, name: str) -> list[str]:
+        match name.partition(".")[0]:
+            case "web":
+                return commands.web(self.port_of(name))
+            case "worker":
+                return commands.worker()
+            case "scheduler":
+                return commands.scheduler()
+        raise KeyError(name)
+
+    def _log_file(self, name: str) -> Path:
+        return self._directory / f"{name}.log"
+
+    def _answers(self) -> bool:
+        """All of ours that were started are ready; what a test left out may be missing."""
+        for name, process in self._processes.items():
+            assert process.poll() is None, f"{name} ended:\n{self.log(name)}"
+        complete = {name.partition(".")[0] for name in self._processes} >= {"web", "worker", "scheduler"}
+        return answers(f"{self.base_url}/{'readyz' if complete else 'healthz'}")
+
+
+def answers(url: str) -> bool:
+    """Whether a GET gives a success."""
+    try:
+        with urlopen(url, timeout=2):
+            return True
+    except HTTPError as error:
+        error.close()
+        return False
+    except (URLError, OSError):
+        return False
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def database_url() -> str:
+    """The address of the database that this test run uses, for other processes."""
+    name = str(connection.settings_dict["NAME"])
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{name}"
+    return urlunsplit(urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}"))
