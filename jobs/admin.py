@@ -47,7 +47,7 @@ class _Timeline(ReadOnly, admin.TabularInline[Any, Job]):
 
 class EventInline(_Timeline):
     model = JobEvent
-    fields: Any = ("at", "seq", "event", "status", "token", "data", "private")
+    fields = ("at", "seq", "event", "status", "token", "data", "private")
     verbose_name_plural = "timeline"
 
 
@@ -58,7 +58,7 @@ class StepInline(_Timeline):
 
 class WorkflowStepInline(_Timeline):
     model = WorkflowStep
-    fields: Any = ("began_at", "name", "state", "percent", "message", "ended_at")
+    fields = ("began_at", "name", "state", "percent", "message", "ended_at")
 
 
 class ConfirmationInline(_Timeline):
@@ -66,15 +66,18 @@ class ConfirmationInline(_Timeline):
     fields = ("opened_at", "step", "version", "state", "attempts", "due_at", "confirmed_by", "confirmed_at")
 
 
-class BareWorkflowStepInline(WorkflowStepInline):
+class BareWorkflowStepInline(_Timeline):
     """The steps for those who may not see what jobs hold."""
 
+    model = WorkflowStep
     fields = ("began_at", "name", "state", "percent", "ended_at")
 
 
-class BareEventInline(EventInline):
+class BareEventInline(_Timeline):
     """The timeline for those who may not see what jobs hold."""
 
+    model = JobEvent
+    verbose_name_plural = "timeline"
     fields = ("at", "seq", "event", "status", "token")
 
 
@@ -87,7 +90,7 @@ class LogInline(_Timeline):
 class JobAdmin(ReadOnly, JobActions, JobLive):
     """Jobs with their events and steps, why they wait, and what operators may do to them."""
 
-    list_display: Any = (
+    list_display = (
         *("public_id", "type", "queue", "badge", "at_step"),
         *("owner", "scope", "place", "attempt", "created_at"),
     )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery
 
-from jobs.models import Job, JobQuerySet
+from jobs.models import Job
 from jobs.models_workflows import Confirmation, ConfirmationState, StepState, WorkflowStep
 from jobs.owners import may_steer
 from jobs.states import Status
@@ -15,6 +15,8 @@ from jobs.workflows import Workflow
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+
+JobRows = TypeVar("JobRows", bound=QuerySet[Job])
 
 TO_COME, STOPPED, LEFT_OUT = "to_come", "stopped", "left_out"
 
@@ -65,11 +67,12 @@ def progress_of(job: Job, user: AbstractBaseUser | AnonymousUser) -> Progress | 
     )
 
 
-def with_step(jobs: JobQuerySet) -> JobQuerySet:
+def with_step(jobs: JobRows) -> JobRows:
     """With what ``step_of`` needs, in the same statement."""
     begun = WorkflowStep.objects.filter(job=OuterRef("pk"), run=OuterRef("run")).order_by("-pk")
     last = {"step_name": Subquery(begun.values("name")[:1]), "step_percent": Subquery(begun.values("percent")[:1])}
-    return jobs.annotate(**last)
+    annotated: JobRows = jobs.annotate(**last)
+    return annotated
 
 
 def step_of(job: Job) -> str:
