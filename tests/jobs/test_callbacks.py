@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
+from base64 import b64encode
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -21,6 +24,7 @@ from jobs.operations.enqueue import enqueue
 from jobs.scheduler.timers import run_timers
 from jobs.states import Status
 from jobs.testing import run_next, run_next_killed
+from jobs.webhooks import is_signed, signed
 from tests.jobs import durable
 from tests.jobs.durable import SUBMITTER, Wish
 
@@ -164,3 +168,52 @@ def test_of_many_answers_at_once_one_is_taken(client: Client) -> None:
     assert codes == [200] * 4 + [409] * 4
     run_next()
     assert result(job)["answer"] in (0, 1)
+
+
+SECRET = "whsec_" + b64encode(b"a secret of ours").decode()
+
+
+@pytest.mark.parametrize(
+    ("secret", "age", "signs", "status"),
+    [
+        (SECRET, 0, b'"ok"', 200),
+        (SECRET, 60, b'"ok"', 200),
+        (SECRET, 3600, b'"ok"', 403),
+        (SECRET, -3600, b'"ok"', 403),
+        (SECRET, 0, b'"other"', 403),
+        ("whsec_" + b64encode(b"of somebody else").decode(), 0, b'"ok"', 403),
+    ],
+)
+def test_a_signed_callback_takes_what_standard_webhooks_signed(
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    config: Callable[..., None],
+    secret: str,
+    age: int,
+    signs: bytes,
+    status: int,
+) -> None:
+    config(callback_secret=SECRET)
+    monkeypatch.setattr(registry, "_verifiers", {"signed": is_signed})
+    _, token = submitted(do="signed")
+    headers = signed(secret, "msg_1", int(time.time()) - age, signs.decode())
+    assert post(client, token, b'"ok"', **headers)[0] == status
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"webhook-id": "1", "webhook-timestamp": "soon", "webhook-signature": "v1,x"},
+        {"webhook-id": "1", "webhook-timestamp": "9" * 30, "webhook-signature": "v1,x"},
+        {"webhook-id": "1", "webhook-timestamp": "1", "webhook-signature": "v1,\xe9"},
+    ],
+)
+def test_a_signed_callback_refuses_whatever_else_comes(
+    client: Client, monkeypatch: pytest.MonkeyPatch, config: Callable[..., None], headers: dict[str, str]
+) -> None:
+    config(callback_secret=SECRET)
+    monkeypatch.setattr(registry, "_verifiers", {"signed": is_signed})
+    _, token = submitted(do="signed")
+    assert post(client, token, b'"ok"', **headers)[0] == 403
+    assert post(client, token, b"\xff\xfe", **headers)[0] in (400, 403)
