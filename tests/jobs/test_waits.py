@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -125,3 +127,26 @@ def test_a_job_that_has_slept_for_a_week_goes_on_with_the_next_deploy(stack: Sta
     wait_until(lambda: all(fresh(job).ended for job in (*before.values(), after)))
     assert fresh(before["sleeps"]).result == ["before", "after"]
     assert (fresh(before["version 1"]).result, fresh(after).result) == ("version 1", "version 2")
+
+
+@pytest.mark.parametrize("_round", range(3))
+def test_of_answers_and_the_end_of_the_time_at_once_the_first_stands(_round: int) -> None:
+    job = enqueue(RECEIVER, Wish(seconds=60))
+    run_next()
+    make_due(job)
+    start = threading.Barrier(5)
+
+    def act(number: int) -> bool:
+        try:
+            start.wait()
+            return answers.wake(10) == -1 if number == 4 else give(job, "news", number)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(5) as pool:
+        taken = list(pool.map(act, range(5)))
+    answers.wake(10)
+    run_next()
+    assert sum(taken) <= 1
+    assert fresh(job).result == ({"got": taken.index(True)} if any(taken) else {"late": "timed_out"})
+    assert fresh(job).token == 2, "resumed once"

@@ -14,6 +14,8 @@ FENCES = "tests/proof/test_fences.py"
 FAILPOINTS = "tests/proof/test_failpoints.py"
 ENGINE = "tests/jobs/test_engine.py"
 LIMITS = "tests/jobs/test_limits.py"
+RULES = "tests/jobs/test_rules.py"
+WAITS = "tests/jobs/test_waits.py"
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,30 @@ def _decided_once() -> None:
     _replace("move", move, deciding, expiring, settling, undoing)
 
 
+def _same_way() -> None:
+    from jobs.memory import Memory
+
+    _replace("_left_out", lambda memory: [], Memory)
+
+
+def _misuse_is_remembered() -> None:
+    from jobs.context import JobContext
+
+    _replace("_misused", lambda context, misuse: misuse, JobContext)
+
+
+def _withdrawal() -> None:
+    from jobs.operations import transitions
+
+    _replace("_withdraw_waits", lambda ended: None, transitions)
+
+
+def _upwards() -> None:
+    from jobs.operations import controls
+
+    _replace("end_called_off", lambda root_id: None, controls)
+
+
 GUARDS = {
     "token": Guard("a claim that is over", _token, FENCES),
     "end status": Guard("an end that was written", _end_status, FENCES),
@@ -143,6 +169,10 @@ GUARDS = {
         f"{FAILPOINTS}::test_a_commit_succeeds_there_and_nobody_is_told[in_claim]",
     ),
     "write guard": Guard("writes outside commit", _write_guard, f"{ENGINE} -k breaks_a_rule"),
+    "same way": Guard("another story on a replay", _same_way, f"{RULES} -k another_way"),
+    "misuse": Guard("a rule broken in secret", _misuse_is_remembered, f"{RULES} -k hides_it"),
+    "withdrawal": Guard("an alarm for the dead", _withdrawal, f"{WAITS} -k called_off"),
+    "upwards": Guard("a parent that nobody ends", _upwards, "tests/jobs/test_gather.py -k family_in_a_lane"),
     "decision status": Guard("two decisions", _decided_once, "tests/approvals/test_races.py"),
 }
 
