@@ -194,7 +194,9 @@ class Turn(models.Model):
     action = models.TextField(blank=True)
     narration = models.TextField(blank=True)
     changes = models.JSONField[list[Any], list[Any]](default=list)
-    notes = models.JSONField[list[Any], list[Any]](default=list, help_text="What of the proposed changes was left out.")
+    notes = models.JSONField[list[Any], list[Any]](
+        default=list, db_default=[], help_text="What of the proposed changes was left out."
+    )
     request = models.UUIDField(unique=True)
     at = models.DateTimeField(db_default=Now())
 

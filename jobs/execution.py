@@ -29,6 +29,8 @@ from jobs.results import Rejected
 logger = logging.getLogger(__name__)
 
 TRACEBACK_CHARACTERS = 8000
+UNKNOWN_CLAIMS = 20
+"""How often a job of a type that nobody knows is claimed before it is dead: by the default backoff for an hour."""
 
 
 @cache
@@ -75,12 +77,14 @@ def _execute(job: Job, context_of: Callable[[Job], JobContext]) -> Ended | None:
 
 
 def _unknown(job: Job) -> HandlerError:
-    """While a new version is rolled out, another worker may know it: this one tries again, ever later."""
-    if job.type not in registry.job_types():
-        return PermanentError("unknown_job_type", f"this worker knows no job type {job.type!r}")
+    """While a new release is rolled out, another worker may know it: this one tries again, ever later."""
+    known = job.type in registry.job_types()
+    if not known and job.token > UNKNOWN_CLAIMS:
+        return PermanentError("unknown_job_type", f"no worker knows job type {job.type!r}")
     config = settings.CONFIG
     seconds = backoff.delay_seconds(job.token, None, first=config.backoff_seconds, cap=config.backoff_cap_seconds)
-    return Snooze(seconds, f"this worker knows no version {job.version} of job type {job.type!r}")
+    version = f"version {job.version} of " if known else ""
+    return Snooze(seconds, f"this worker knows no {version}job type {job.type!r}")
 
 
 def _handled(job: Job, job_type: JobType, context: JobContext) -> Any:

@@ -14,7 +14,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="turn",
             name="notes",
-            field=models.JSONField(default=list, help_text="What of the proposed changes was left out."),
+            field=models.JSONField(db_default=[], default=list, help_text="What of the proposed changes was left out."),
         ),
         migrations.CreateModel(
             name="Scenario",

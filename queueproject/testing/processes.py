@@ -98,7 +98,8 @@ class Stack:
                 self.kill9(name)
 
     def _spawn(self, name: str, arguments: list[str], project: Path | str) -> subprocess.Popen[bytes]:
-        command = [part.replace(str(commands.PROJECT), str(project)) for part in self._command(name)]
+        python, *rest = self._command(name)
+        command = [python, *(part.replace(str(commands.PROJECT), str(project)) for part in rest)]
         with self._log_file(name).open("ab") as log:
             return subprocess.Popen(
                 [*command, *arguments],

@@ -9,13 +9,17 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.apps import AppConfig
+from django.db import connection
 from django.db.backends.signals import connection_created
 from django.db.utils import OperationalError
 
 from jobs.failpoints import arm
+from queueproject.sqlite.base import _mutexes
 
 _lost = threading.local()
 _once = threading.Lock()
@@ -46,8 +50,24 @@ def lose_next_reply() -> None:
 
 
 def _stop() -> None:
-    if _once.acquire(blocking=False):
+    if not _once.acquire(blocking=False):
+        return
+    with _no_other_thread_writes():
         os.kill(os.getpid(), signal.SIGSTOP)
+
+
+@contextmanager
+def _no_other_thread_writes() -> Iterator[None]:
+    """SQLite's write lock is everyone's: a process stopped with it, in whichever thread, stops them all."""
+    if connection.vendor != "sqlite" or connection.in_atomic_block:
+        yield
+        return
+    mutex = _mutexes[str(connection.settings_dict["NAME"])]
+    assert mutex.acquire(timeout=10)
+    try:
+        yield
+    finally:
+        mutex.release()
 
 
 def _lose_replies(connection: Any, **_: Any) -> None:
