@@ -18,6 +18,12 @@ from jobs.workflows import Automation, By, Confirm, Fallback, Step
 if TYPE_CHECKING:
     from jobs.context import JobContext
 
+SAID = {
+    "accept": "accepted",
+    "modify": "edited and accepted",
+    "reject": "refused",
+    "take_over": "written by hand",
+}
 LATE = "nobody confirmed it in time"
 OTHERWISE = "nobody confirmed it, but other things were said"
 
@@ -79,7 +85,7 @@ class DeclaredSteps:
                 step=step.name,
                 name=stored_as,
                 ruling=ruling.model_dump(mode="json"),
-                message=ruling.decision,
+                message=SAID[ruling.decision],
             )
         return ruling
 

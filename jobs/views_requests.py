@@ -14,6 +14,7 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
@@ -109,7 +110,7 @@ def _shown(user: User, job: Job, error: QueueError | None, request: HttpRequest)
         "timeline": timeline(job, decides=decides, told=told),
         "told": told,
         "why": why,
-        "why_linked": why is not None and (staff or (decides and not why.url.startswith("/admin/"))),
+        "why_linked": why is not None and why.url != request.path and _may_open(why.url, decides=decides, staff=staff),
         "position": position(job),
         "blocked_by": blocked_by(job),
         "payload": _pretty(job.payload) if steers else "",
@@ -124,6 +125,11 @@ def _shown(user: User, job: Job, error: QueueError | None, request: HttpRequest)
         "text_characters": settings.CONFIG.action_characters,
         "events": " ".join(sorted([*NUMBERED, "hidden"])),
     }
+
+
+def _may_open(url: str, *, decides: bool, staff: bool) -> bool:
+    """Whether the page of what is waited for is for this user."""
+    return staff if url.startswith(reverse("admin:index")) else decides
 
 
 def _result(job: Job) -> list[tuple[str, str]]:

@@ -114,7 +114,8 @@ def _for_confirmation(job: Job) -> Why | None:
         return None
     until = f"until {asked.due_at:%Y-%m-%d %H:%M:%S %Z}"
     url = reverse("request", args=[job.public_id])
-    return Why(Reason.CONFIRMATION, f"somebody has to confirm the step {asked.step}, {until}", url)
+    step = job.workflow.step(asked.step) if job.workflow else None
+    return Why(Reason.CONFIRMATION, f"somebody has to confirm “{step.title if step else asked.step}”, {until}", url)
 
 
 def _for_answer(job: Job) -> Why | None:

@@ -79,7 +79,7 @@ def test_a_click_confirms_and_is_told(cast: Cast) -> None:
     assert (said.state, said.confirmed_by) == ("confirmed", cast.player1)
     assert ended(job).status == "completed"
     waits, confirmed = ("progress", "waits for a confirmation"), ("progress", "confirmed")
-    assert messages(job, "check") == [("started", ""), waits, confirmed, ("completed", "accept")]
+    assert messages(job, "check") == [("started", ""), waits, confirmed, ("completed", "accepted")]
     audited = AuditEntry.objects.filter(target_id=str(job.public_id)).order_by("id")
     assert list(audited.values_list("action", "actor_label")) == [
         ("workflow.started", "player1"),

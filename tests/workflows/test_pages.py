@@ -63,7 +63,7 @@ def test_steps_are_shown_before_they_run_and_as_they_do(cast: Cast) -> None:
     page = read(client, job)
     assert "40 %" in page
     assert "Is this right?" in page
-    assert "somebody has to confirm the step check" in page
+    assert "somebody has to confirm “Somebody checks”" in page
     assert "4. Somebody checks running" in page
     answer = client.post(path(job), {"do": "confirm", "step": "check", "version": "1", "key": "k"}, follow=True)
     assert "Confirmed." in answer.content.decode()
