@@ -46,6 +46,12 @@ def test_the_shipped_scenarios_can_be_used_and_each_has_events(path: Path) -> No
     assert all(list(comparisons(event.when)) for event in document.events)
 
 
+def test_the_docs_example_can_be_used() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "story.md").read_text()
+    document = read_scenario(page.partition("```yaml\n")[2].partition("```")[0])
+    assert [event.id for event in document.events] == ["draught", "bell"]
+
+
 def test_there_are_three_scenarios() -> None:
     assert len(SHIPPED) == 3
 

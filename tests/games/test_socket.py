@@ -195,6 +195,19 @@ async def test_an_action_is_acknowledged_and_its_events_follow(game: Game) -> No
         assert (await client.next("ack"))["position"] == 1
 
 
+async def test_what_is_said_is_acknowledged_once_for_each_id(game: Game) -> None:
+    async with entered(game, "player1") as client:
+        acks = []
+        for _ in range(2):
+            await client.send("chat", id="one", text="Is anybody there?")
+            acks.append(await client.next("ack"))
+        assert acks == [acks[0]] * 2
+        await client.send("chat", id="two", text=" ")
+        error = await client.next("error")
+        assert (error["id"], error["code"], list(error["fields"])) == ("two", "invalid", ["text"])
+    assert await in_thread(list, Job.objects.values_list("type", flat=True)) == ["chat"]
+
+
 async def test_the_same_id_twice_is_one_action_also_from_another_socket(game: Game) -> None:
     acks = []
     for _ in range(2):
