@@ -20,24 +20,21 @@ from django.utils.timezone import is_naive
 from pydantic import BaseModel, TypeAdapter
 
 from jobs import queue_settings
+from jobs.course import Course
 from jobs.declared import DeclaredSteps
 from jobs.ephemeral import Chunks
-from jobs.errors import ChildFailed, HandlerMisuse, PermanentError, StepMismatch, TimedOut
+from jobs.errors import ChildFailed, HandlerMisuse, TimedOut
 from jobs.events.ledger import Ledger, ledger
 from jobs.failpoints import failpoint
-from jobs.guard import WriteGuard
-from jobs.memory import Memory
 from jobs.models import Job, JobLog, JobStep, StepKind
 from jobs.operations import answers, callbacks, waits
-from jobs.operations.leases import CancelRequested, LeaseLost, lock_held
+from jobs.operations.leases import lock_held
 from jobs.operations.transitions import record_step
 from jobs.registry import Call, JobType
 from jobs.results import Ruling
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-SWALLOWED = "let BaseException pass, catch Exception at most"
 
 
 class Suspended(BaseException):
@@ -70,29 +67,18 @@ def timeout_seconds(job: Job) -> float:
     )
 
 
-class JobContext:
+class JobContext(Course):
     """One run of a handler on one claim."""
 
     def __init__(self, job: Job, runtime: Runtime) -> None:
-        self.job_id = job.pk
-        self.token = job.token
+        super().__init__(job)
         self.attempt = job.attempt
-        self.guard = WriteGuard(self._misused)
-        self.lost = False
-        self.called_off = False
-        self.job = job
         self.deadline = time.monotonic() + timeout_seconds(job)
-        self.suspended = ""
-        """The step that the job waits for now, if it does."""
-        self.misuse: PermanentError | None = None
-        """The first rule that the handler broke: the job fails by it, whatever the handler makes of the exception."""
         self.chunks = Chunks(request_id=self.request_id, kind=(job.root or job).type, attempt=job.token)
+        self.declared = DeclaredSteps(self)
         self._runtime = runtime
-        self._memory = Memory(job)
         self._callbacks: dict[str, str] = {}
         self._book: Ledger | None = None
-        self._failed = ""
-        self.declared = DeclaredSteps(self)
 
     # -- verbs ---------------------------------------------------------------------------------------------------
 
@@ -273,21 +259,6 @@ class JobContext:
         """The public id of the request that this job works for."""
         return str((self.job.root or self.job).public_id)
 
-    @property
-    def replaying(self) -> bool:
-        """Whether steps of an earlier claim are still being read back."""
-        return self._memory.replaying
-
-    def finish(self) -> None:
-        """The handler has returned. Raises the rule it broke, ``StepMismatch`` if it left out what it did before."""
-        if self.suspended:
-            raise self._misused(
-                HandlerMisuse(f"the handler swallowed the suspension of {self.suspended!r}: {SWALLOWED}")
-            )
-        if self.misuse is not None:
-            raise self.misuse
-        self._memory.finish()
-
     # -- inside --------------------------------------------------------------------------------------------------
 
     def _begin(self, name: str, kind: StepKind) -> JobStep | None:
@@ -302,52 +273,6 @@ class JobContext:
         else:
             self.declared.passed(names[0])
         return found
-
-    def _recall(self, names: Sequence[str], kind: StepKind) -> list[JobStep | None]:
-        if self.called_off:
-            raise CancelRequested
-        if self.suspended:
-            self._misused(HandlerMisuse(f"the handler swallowed the suspension of {self.suspended!r}: {SWALLOWED}"))
-        if self.lost or self.suspended:
-            raise LeaseLost(f"the handler went on after job {self.job_id} was no longer its own")
-        if self.misuse is not None:
-            raise self.misuse
-        with self._rules():
-            if self._failed:
-                raise HandlerMisuse(
-                    f"the handler went on with {names[0]!r} after {self._failed!r} had failed: let the exception pass, "
-                    "or catch it in the step and return what the handler needs to know"
-                )
-            if connection.in_atomic_block:
-                raise HandlerMisuse(
-                    f"{names[0]!r} is asked for inside a transaction: call the context outside of atomic"
-                )
-            return self._memory.recall(names, kind)
-
-    def _go_live(self, name: str, kind: StepKind) -> None:
-        """The step is to be done now, for the first time in this attempt."""
-        with self._rules():
-            self._memory.go_live(name, kind)
-
-    @contextmanager
-    def _rules(self) -> Iterator[None]:
-        try:
-            yield
-        except (HandlerMisuse, StepMismatch) as misuse:
-            raise self._misused(misuse) from None
-
-    def _misused(self, misuse: PermanentError) -> PermanentError:
-        self.misuse = self.misuse or misuse
-        return misuse
-
-    @contextmanager
-    def _live(self, name: str) -> Iterator[None]:
-        """The step's own work. A failure is not kept, so nothing may be built on it."""
-        try:
-            yield
-        except Exception:
-            self._failed = name
-            raise
 
     @contextmanager
     def _waiting(self, name: str) -> Iterator[None]:

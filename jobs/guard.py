@@ -13,6 +13,8 @@ from jobs.errors import HandlerMisuse
 
 READS = re.compile(r"\s*(SELECT|WITH|BEGIN|SAVEPOINT|RELEASE|ROLLBACK|SET|SHOW|EXPLAIN|PRAGMA)\b", re.IGNORECASE)
 
+WRITES_TOO = re.compile(r"\s*WITH\b.*\b(INSERT\s+INTO|UPDATE\s+\S+\s+SET|DELETE\s+FROM)\b", re.IGNORECASE | re.DOTALL)
+
 
 class WriteGuard:
     """Refuses statements that write while a handler's own code runs outside ``commit``."""
@@ -37,7 +39,7 @@ class WriteGuard:
             self._open = before
 
     def _check(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
-        if not self._open and isinstance(sql, str) and not READS.match(sql):
+        if not self._open and isinstance(sql, str) and (not READS.match(sql) or WRITES_TOO.match(sql)):
             verb = sql.split(None, 1)[0] if sql.strip() else sql
             rule = f"the handler writes outside ctx.commit ({verb} …): move it into ctx.commit(name, fn)"
             raise self._misused(HandlerMisuse(rule))

@@ -15,7 +15,7 @@ from typing import Any
 ENTRY = "jobs.execution"
 """The module that calls handlers."""
 
-OTHERS = ("jobs.context", "jobs.memory", "jobs.operations", "jobs.declared", "jobs.inline", "jobs.guard")
+OTHERS = ("jobs.context", "jobs.course", "jobs.memory", "jobs.operations", "jobs.declared", "jobs.inline", "jobs.guard")
 """Behind these, somebody else does the reading: a step, or the queue."""
 
 HARMLESS = ("logging", "structlog", "django.db", "importlib", "_frozen_importlib")

@@ -36,6 +36,7 @@ def play(job: Job) -> Job:
     [
         ("reuse", "step name 'same' is used twice"),
         ("write", "writes outside ctx.commit (INSERT …)"),
+        ("write by query", "writes outside ctx.commit (WITH …)"),
         ("write in step", "writes outside ctx.commit (INSERT …)"),
         ("emit", "ctx.emit('game.state_updated') outside ctx.commit"),
         ("atomic", "'nap' is asked for inside a transaction"),

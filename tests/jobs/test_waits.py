@@ -23,6 +23,7 @@ from jobs.operations.transitions import lock
 from jobs.scheduler.timers import run_timers
 from jobs.states import Status
 from jobs.testing import run_next
+from jobs.why import why_waiting
 from tests.jobs.durable import NAP, NEW, OLD, RECEIVER, Wish
 from tests.processes import Stack
 from tests.waiting import wait_until
@@ -57,6 +58,17 @@ def test_a_job_sleeps_without_a_slot_and_goes_on_when_its_time_has_come() -> Non
     run_next()
     assert fresh(job).result == ["before", "after"]
     assert not invariants.broken()
+
+
+def test_staff_are_told_what_a_job_waits_for() -> None:
+    asleep, waiting = enqueue(NAP, Wish(seconds=60)), enqueue(RECEIVER, Wish())
+    run_next()
+    run_next()
+    first, second = why_waiting(fresh(asleep)), why_waiting(fresh(waiting))
+    assert first is not None
+    assert second is not None
+    assert (first.reason, first.text.startswith("sleeps until 20")) == ("sleep", True)
+    assert (second.reason, second.text) == ("answer", "waits for an answer (news)")
 
 
 def test_an_answer_resumes_the_job_that_waits_for_it() -> None:
