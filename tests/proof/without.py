@@ -16,6 +16,7 @@ ENGINE = "tests/jobs/test_engine.py"
 LIMITS = "tests/jobs/test_limits.py"
 RULES = "tests/jobs/test_rules.py"
 WAITS = "tests/jobs/test_waits.py"
+CONFIRMATIONS = "tests/workflows/test_confirmations.py"
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,18 @@ def _upwards() -> None:
     _replace("end_called_off", lambda root_id: None, controls)
 
 
+def _owners_right() -> None:
+    from jobs.operations import workflow_steps
+
+    _replace("_require_right", lambda job: None, workflow_steps)
+
+
+def _exact_confirmation() -> None:
+    from jobs.operations import confirmations
+
+    _replace("_is_meant", lambda asked, step, version: True, confirmations)
+
+
 GUARDS = {
     "token": Guard("a claim that is over", _token, FENCES),
     "end status": Guard("an end that was written", _end_status, FENCES),
@@ -173,6 +186,8 @@ GUARDS = {
     "misuse": Guard("a rule broken in secret", _misuse_is_remembered, f"{RULES} -k hides_it"),
     "withdrawal": Guard("an alarm for the dead", _withdrawal, f"{WAITS} -k called_off"),
     "upwards": Guard("a parent that nobody ends", _upwards, "tests/jobs/test_gather.py -k family_in_a_lane"),
+    "owner's right": Guard("a right that was lost", _owners_right, f"{CONFIRMATIONS} -k stops_the_workflow"),
+    "exact confirmation": Guard("a yes to what is not shown", _exact_confirmation, f"{CONFIRMATIONS} -k was_shown"),
     "decision status": Guard("two decisions", _decided_once, "tests/approvals/test_races.py"),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from jobs import invariants
 from jobs.errors import Conflict, Forbidden, Invalid, NotFound
 from jobs.models import Job, JobEvent
 from jobs.models_waits import Wait
-from jobs.models_workflows import Confirmation
+from jobs.models_workflows import Confirmation, ConfirmationText
 from jobs.operations.answers import wake
 from jobs.operations.confirmations import confirm, is_keyword
 from jobs.operations.controls import cancel
@@ -204,6 +205,26 @@ def test_the_same_key_is_one_answer(cast: Cast) -> None:
         assert said.step == "read"
         run_until_idle()
     assert Confirmation.objects.get(step="fetch").is_open
+
+
+def test_of_many_who_confirm_at_once_one_does(cast: Cast) -> None:
+    job = begun(cast.dm, "test_late_in_game", scope=cast.game.scope_key)
+
+    def click(number: int) -> str:
+        try:
+            return confirm(
+                user=(cast.dm, cast.dm2)[number % 2], request_id=job.public_id, step="check", version=1
+            ).state
+        except Conflict as late:
+            return late.code
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(16) as threads:
+        answers = set(threads.map(click, range(32)))
+    assert answers <= {"confirmed", "nothing_to_confirm"}
+    assert ConfirmationText.objects.count() == 1
+    assert ended(job).events.filter(event="job.resumed").count() == 1
 
 
 def test_only_the_owner_and_those_who_decide_confirm(cast: Cast) -> None:
