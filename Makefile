@@ -31,8 +31,8 @@ bench: .venv/installed-dev  ## Measure; prints a table and writes var/bench.json
 	@$(BIN)/python -m bench
 
 chaos: .venv/installed-dev  ## All of the proof (docs/proof.md): every failure at every step, no guard unmissed, 10,000 jobs under fire.
-	@PROOF=full TEST_DATABASE=sqlite $(BIN)/python -m pytest -q tests/proof tests/story
-	@PROOF=full TEST_DATABASE=postgres $(BIN)/python -m pytest -q tests/proof tests/story
+	@PROOF=full TEST_DATABASE=sqlite $(BIN)/python -m pytest -q tests/proof tests/story tests/workflows/test_processes.py
+	@PROOF=full TEST_DATABASE=postgres $(BIN)/python -m pytest -q tests/proof tests/story tests/workflows/test_processes.py
 	@$(BIN)/python -m tests.proof.guards
 	@DEBUG=1 $(BIN)/python manage.py chaos --jobs 10000 --seconds 100 --database postgres
 	@DEBUG=1 $(BIN)/python manage.py chaos --jobs 2000 --seconds 100 --database sqlite
