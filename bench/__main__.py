@@ -21,6 +21,7 @@ from queueproject.stack.orphans import die_with_parent
 SYSTEMS = {OURS: "ours", THEIRS: "peer"}
 WORKLOADS = {
     "start": (OURS, THEIRS),
+    "drain": (OURS,),
     "watch": (OURS,),
     "crowd": (OURS,),
     "sleep": (OURS, THEIRS),

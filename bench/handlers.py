@@ -2,7 +2,7 @@
 
 import time
 
-from bench.jobtypes import Nap, Sent
+from bench.jobtypes import Nap, Nothing, Sent
 from jobs.context import JobContext
 
 
@@ -13,3 +13,7 @@ def stamp(ctx: JobContext, sent: Sent) -> int:
 
 def sleep(ctx: JobContext, nap: Nap) -> None:
     time.sleep(nap.seconds)
+
+
+def nothing(ctx: JobContext, asked: Nothing) -> None:
+    """What the queue itself costs."""

@@ -17,5 +17,10 @@ class Nap(BaseModel):
     seconds: float
 
 
+class Nothing(BaseModel):
+    """Nothing to be done."""
+
+
 STAMP = JobType(name="bench_stamp", queue="system", payload=Sent, result=int, handler="bench.handlers:stamp")
 SLEEP = JobType(name="bench_sleep", queue="system", payload=Nap, result=None, handler="bench.handlers:sleep")
+NOTHING = JobType(name="bench_nothing", queue="system", payload=Nothing, result=None, handler="bench.handlers:nothing")

@@ -32,3 +32,8 @@ def most(name: str) -> int | None:
     if name.startswith(QUEUE):
         return queue_settings.of(name.removeprefix(QUEUE)).concurrency
     return queue_settings.limits().get(name)
+
+
+def in_force() -> bool:
+    """Whether anything is limited at all: most sites' claims need not ask."""
+    return bool(queue_settings.limits()) or queue_settings.limit_queues()

@@ -5,6 +5,8 @@ A process asks at most every ``queue_settings_seconds``, so a change holds every
 
 from __future__ import annotations
 
+from functools import cache
+
 from django.conf import settings
 
 from jobs.kept import Kept
@@ -55,12 +57,23 @@ _limits: Kept[dict[str, int]] = Kept(_read_limits, lambda: settings.CONFIG.queue
 
 def of(queue: str) -> QueueSettings:
     """What is set for this queue; every field of a queue that nothing is said about is empty."""
-    return _rows.read().get(queue) or QueueSettings(queue=queue)
+    return _rows.read().get(queue) or _silent(queue)
+
+
+@cache
+def _silent(queue: str) -> QueueSettings:
+    """What is asked for with every job costs no new instance."""
+    return QueueSettings(queue=queue)
 
 
 def limits() -> dict[str, int]:
     """How many jobs of each limited concurrency key may be under way."""
     return _limits.read()
+
+
+def limit_queues() -> bool:
+    """Whether any queue has a limit to how many of its jobs run at once."""
+    return any(row.concurrency for row in _rows.read().values())
 
 
 def forget() -> None:

@@ -72,7 +72,10 @@ class Crowd:
     def _tell(self, game: int, job: Job) -> None:
         with ledger() as book:
             book.tell(job, "game.state_updated", {"turn": 1, "changes": []})
-            transaction.on_commit(lambda: self.committed.update({(game, book.events[0].seq or 0): time.perf_counter()}))
+            transaction.on_commit(lambda: self._committed(game, book.heads[job.scope_id or 0]))
+
+    def _committed(self, game: int, seq: int) -> None:
+        self.committed[game, seq] = time.perf_counter()
 
     @staticmethod
     async def _until(reached: Callable[[], bool], seconds: float, watching: list[asyncio.Task[None]]) -> None:

@@ -8,21 +8,80 @@ and a reader with a cursor can never skip one that commits late.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 from django.db.models import Q
 
+from jobs import sql
 from jobs.events.vocabulary import NUMBERED
-from jobs.models import Job, JobEvent, Lane, Scope
+from jobs.models import Job, Lane
 from jobs.states import RequestStatus
 from jobs.transport import Push, transport
+
+INSERT_ROWS = 2000
+"""The most events in one statement: bounds what is held in memory as text."""
 
 
 class LedgerError(RuntimeError):
     """The caller's transaction would break the lock order; the message says what to name."""
+
+
+class Told(NamedTuple):
+    """An event on its way to its table; ids of rows, the request's as hexadecimal digits."""
+
+    job: int
+    event: str
+    run: int
+    token: int
+    data: dict[str, Any] | None
+    private: dict[str, Any] | None = None
+    scope: int | None = None
+    request: str | None = None
+    kind: str = ""
+    status: str = ""
+
+
+def _raise_heads(counts: Counter[int]) -> dict[int, int]:
+    """Raise the heads of these scopes, locked in the order of their ids; the heads as they are now."""
+    rows = [{"id": scope, "n": count} for scope, count in counts.items()]
+    return dict(sql.execute(_heads_raised(connection.vendor), rows))
+
+
+@cache
+def _heads_raised(vendor: str) -> str:
+    return f"""
+        WITH f AS MATERIALIZED (SELECT * FROM {sql.table(id="bigint", n="int")}),
+        k AS MATERIALIZED (SELECT id FROM jobs_scope WHERE {sql.among("f")} ORDER BY id {sql.locked()})
+        UPDATE jobs_scope SET head = head + f.n FROM f JOIN k ON k.id = f.id WHERE jobs_scope.id = k.id
+        RETURNING jobs_scope.id, jobs_scope.head"""
+
+
+@cache
+def _insert_events(vendor: str) -> str:
+    columns = {
+        "job": "bigint",
+        "scope": "bigint",
+        "seq": "bigint",
+        "event": "text",
+        "run": "int",
+        "token": "int",
+        "request": "uuid",
+        "kind": "text",
+        "status": "text",
+        "data": "text",
+        "private": "text",
+    }
+    return f"""
+        INSERT INTO jobs_jobevent
+            (job_id, scope_id, seq, event, run, token, request, kind, status, data, private)
+        SELECT
+            job, scope, seq, event, run, token, request, kind, status, {sql.as_json("data")}, {sql.as_json("private")}
+        FROM {sql.table(**columns)}"""
 
 
 class Ledger:
@@ -30,9 +89,9 @@ class Ledger:
 
     def __init__(self) -> None:
         self.lanes: dict[int, Lane] = {}
-        self.events: list[JobEvent] = []
+        self.events: list[Told] = []
         self.pushes: list[Push] = []
-        self._heads: dict[int, int] = {}
+        self.heads: dict[int, int] = {}
 
     def lane(self, key: str) -> Lane:
         """The locked lane of this key."""
@@ -43,7 +102,7 @@ class Ledger:
 
     def note(self, job: Job, event: str, data: dict[str, Any] | None = None) -> None:
         """An event of the job's own timeline, not numbered."""
-        self.events.append(JobEvent(job=job, event=event, run=job.run, token=job.token, data=data or {}))
+        self.events.append(Told(job.pk, event, job.run, job.token, data or {}))
 
     def tell(
         self,
@@ -62,20 +121,9 @@ class Ledger:
             raise LookupError(f"no such event: {event!r}; jobs/events/vocabulary.py has them all")
         if root.scope_id is None:
             return
-        self.events.append(
-            JobEvent(
-                job=root,
-                scope_id=root.scope_id,
-                event=event,
-                run=root.run,
-                token=root.token,
-                request=root.public_id,
-                kind=root.type,
-                status=status or root.request_status,
-                data=data,
-                private=private,
-            )
-        )
+        told = Told(root.pk, event, root.run, root.token, data, private)
+        request, standing = root.public_id.hex, status or root.request_status
+        self.events.append(told._replace(scope=root.scope_id, request=request, kind=root.type, status=standing))
 
     def _lock_lanes(self, lanes: Iterable[str | int]) -> None:
         wanted = set(lanes)
@@ -92,21 +140,25 @@ class Ledger:
         self.lanes = {lane.pk: lane for lane in Lane.objects.select_for_update().filter(found).order_by("pk")}
 
     def _write_events(self) -> None:
-        counts: dict[int, int] = {}
+        if not self.events:
+            return
+        counts = Counter(event.scope for event in self.events if event.scope is not None)
+        self.heads = _raise_heads(counts) if counts else {}
+        following = {scope: self.heads[scope] - count + 1 for scope, count in counts.items()}
+        rows = []
         for event in self.events:
-            if event.scope_id is not None:
-                counts[event.scope_id] = counts.get(event.scope_id, 0) + 1
-        for scope in Scope.objects.select_for_update().filter(pk__in=counts).order_by("pk") if counts else ():
-            numbered = [event for event in self.events if event.scope_id == scope.pk]
-            for seq, event in enumerate(numbered, scope.head + 1):
-                event.seq = seq
-            self._heads[scope.pk] = scope.head + len(numbered)
-            Scope.objects.filter(pk=scope.pk).update(head=self._heads[scope.pk])
-        JobEvent.objects.bulk_create(self.events)
+            seq = None
+            if event.scope is not None:
+                seq = following[event.scope]
+                following[event.scope] = seq + 1
+            row = event._asdict() | {"seq": seq, "data": sql.text(event.data), "private": sql.text(event.private)}
+            rows.append(row)
+        for index in range(0, len(rows), INSERT_ROWS):
+            sql.execute(_insert_events(connection.vendor), rows[index : index + INSERT_ROWS])
 
     def _after_commit(self) -> None:
-        if self.pushes or self._heads:
-            transport().send(self.pushes, self._heads)
+        if self.pushes or self.heads:
+            transport().send(self.pushes, self.heads)
 
 
 _state = threading.local()

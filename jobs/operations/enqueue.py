@@ -22,16 +22,13 @@ from jobs.errors import Conflict, HandlerMisuse, Invalid
 from jobs.events.ledger import Ledger, ledger
 from jobs.failpoints import failpoint
 from jobs.models import Dependency, IdempotencyKey, IfDead, Job, Scope
-from jobs.operations import admission, dispatch, transitions
+from jobs.operations import admission, dispatch, hot, transitions
 from jobs.operations.fairness import standing
 from jobs.registry import JobType
 from jobs.states import BIRTHS, Status
 
 KEY_CHARACTERS = 200
 CONCURRENCY_KEY = re.compile(r"(?!queue:)[\w.:-]+(/[\w.:-]+)*", re.ASCII)
-
-BULK_ROWS = 500
-"""Rows in one INSERT: SQLite and PostgreSQL both limit the parameters of a statement."""
 
 
 class Owner(Protocol):
@@ -133,7 +130,8 @@ def enqueue_many(
     if len(payloads) > settings.CONFIG.bulk_jobs:
         raise Invalid(f"at most {settings.CONFIG.bulk_jobs} jobs at once", code="too_many")
     chosen = Options(**options)
-    jobs = [_new(job_type, body, chosen) for body in _all_validated(job_type, payloads)]
+    now = timezone.now()
+    jobs = [_new(job_type, body, chosen, now=now) for body in _all_validated(job_type, payloads)]
     lanes = [chosen.ordering_key] if chosen.ordering_key else ()
     with refusals.counted(chosen.queue or job_type.queue, len(jobs)), ledger(lanes=lanes) as book:
         _insert_all(book, jobs, chosen)
@@ -149,14 +147,16 @@ def _all_validated(job_type: JobType, payloads: Sequence[BaseModel | dict[str, A
             raise Invalid(f"payload {index}: {error.detail}", code=error.code, fields=fields) from None
 
 
-def _new(job_type: JobType, body: dict[str, Any], options: Options, *, unique: str = "") -> Job:
+def _new(
+    job_type: JobType, body: dict[str, Any], options: Options, *, unique: str = "", now: datetime | None = None
+) -> Job:
     if options.delay is not None and options.scheduled_at is not None:
         raise Invalid("give delay or scheduled_at, not both")
     delays = options.backoff if options.backoff is not None else job_type.backoff
     if delays is not None and not all(seconds >= 0 for seconds in delays):
         raise Invalid("backoff is a list of seconds, none below 0")
     queue = _queue(job_type, options)
-    now = timezone.now()
+    now = now or timezone.now()
     return Job(
         type=job_type.name,
         version=job_type.version,
@@ -226,7 +226,8 @@ def insert_children(book: Ledger, parent: Job, calls: Sequence[tuple[str, JobTyp
     for child in {child.concurrency_key: child for child in children}.values():
         _refuse_ancestors_key(child, parent)
     leading = [_line_up([child for child in children if child.queue == queue]) for queue in {c.queue for c in children}]
-    Job.objects.bulk_create(children, batch_size=BULK_ROWS)
+    for kind in {(child.type, child.version): None for child in children}:
+        hot.insert([child for child in children if (child.type, child.version) == kind])
     for child in children:
         book.note(child, BIRTHS[Status.QUEUED])
     book.pushes += [dispatch.push(child, front=child in leading) for child in children if child.ticketed]
@@ -306,7 +307,7 @@ def _born(book: Ledger, job: Job, status: Status) -> Job:
     leads = stands.leads(job.priority)
     may_push = not stands.behind and not dispatch.full(job.queue)
     job.ticketed = status == Status.QUEUED and (leads or may_push)
-    job.save(force_insert=True)
+    hot.insert([job])
     book.note(job, BIRTHS[status])
     if job.ticketed:
         book.pushes.append(dispatch.push(job, front=leads))
@@ -333,7 +334,7 @@ def _insert_all(book: Ledger, jobs: list[Job], options: Options) -> None:
         behind = bool(unfinished) or (first.lane_id is not None and ahead + index > 0)
         job.status = Status.SCHEDULED if job.scheduled_at else Status.PENDING if behind else Status.QUEUED
         job.ticketed = job.status == Status.QUEUED and index < max(room, leads)
-    Job.objects.bulk_create(jobs, batch_size=BULK_ROWS)
+    hot.insert(jobs)
     Dependency.objects.bulk_create(
         Dependency(job=job, on=on, if_dead=options.if_dead) for job in jobs for on in unfinished
     )

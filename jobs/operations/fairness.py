@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from django.db import connection
+from jobs import sql
 
 _NEXT = (
     "(SELECT {column} FROM jobs_job WHERE queue = %(queue)s AND status = 'queued' AND held_back_by = ''"
@@ -45,9 +45,7 @@ class Standing(NamedTuple):
 
 def standing(queue: str, flow: str) -> Standing:
     """How the queue stands for this flow, in one statement of index look-ups."""
-    with connection.cursor() as cursor:
-        cursor.execute(_STANDING, {"queue": queue, "flow": flow})
-        last, priority, ticketed, unticketed, pending = cursor.fetchone()
+    last, priority, ticketed, unticketed, pending = sql.ask(_STANDING, queue=queue, flow=flow)
     now = next((rank for rank in (ticketed, unticketed, pending) if rank is not None), 0)
     rank = now if last is None else max(last + 1, now)
     return Standing(rank, None if ticketed is None else (priority, ticketed), unticketed is not None)

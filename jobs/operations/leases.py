@@ -9,19 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from itertools import product
-from typing import Any
 
 from django.conf import settings
 from django.db.models import DurationField, Q, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
-from jobs import registry
+from jobs import limits
 from jobs.events.ledger import Ledger, ledger
 from jobs.failpoints import failpoint
 from jobs.models import Job, Worker
 from jobs.operations import permits
-from jobs.operations.transitions import Move, apply, lock
+from jobs.operations.transitions import Move, apply, lock, start
 from jobs.pauses import pauses
 from jobs.states import Status
 from jobs.transport import Ticket
@@ -65,57 +64,38 @@ def claim(tickets: Sequence[Ticket], *, worker_id: int) -> list[Job]:
 
     The rest were stale, doubled, or of queues that are paused, which get new tickets when they are resumed.
     """
-    paused = pauses.queues()
-    wanted = {ticket.job_id: ticket for ticket in tickets}
     with ledger() as book:
-        found = lock(wanted, skip_locked=True)
-        jobs = [
-            found[job_id]
-            for job_id, ticket in wanted.items()
-            if job_id in found and _fits(found[job_id], ticket.token) and found[job_id].queue not in paused
-        ]
-        return _start(book, permits.admit(jobs), worker_id)
+        return _start(book, _permitted(tickets) if limits.in_force() else tickets, worker_id)
 
 
-def _fits(job: Job, token: int) -> bool:
-    return job.token == token and job.status == Status.QUEUED
+def _permitted(tickets: Sequence[Ticket]) -> list[Ticket]:
+    """Those of these that find a permit, their jobs being locked."""
+    found = lock([ticket.job_id for ticket in tickets], skip_locked=True)
+    fitting = [ticket for ticket in dict.fromkeys(tickets) if _fits(found.get(ticket.job_id), ticket.token)]
+    admitted = {job.pk for job in permits.admit([found[ticket.job_id] for ticket in fitting])}
+    return [ticket for ticket in fitting if ticket.job_id in admitted]
+
+
+def _fits(job: Job | None, token: int) -> bool:
+    return job is not None and job.token == token and job.status == Status.QUEUED and not job.held_back_by
 
 
 def claim_next(queues: Sequence[str], *, limit: int, worker_id: int) -> list[Job]:
     """Take up to ``limit`` jobs straight from the database, queue by queue, in its order: Redis is not needed."""
     with ledger() as book:
-        jobs: list[Job] = []
+        tickets: list[Ticket] = []
         for queue, ticketed in product(queues, (True, False)):
-            if len(jobs) < limit and queue not in pauses.queues():
+            if len(tickets) < limit and queue not in pauses.queues():
                 ready = Job.objects.ready(queue).filter(ticketed=ticketed).in_order()
-                jobs += ready.select_for_update(skip_locked=True)[: limit - len(jobs)]
-        return _start(book, permits.admit(jobs), worker_id)
+                found = ready.select_for_update(skip_locked=True, no_key=True).values_list("pk", "token")
+                tickets += [Ticket(*each) for each in found[: limit - len(tickets)]]
+        return _start(book, _permitted(tickets) if limits.in_force() else tickets, worker_id)
 
 
-def _start(book: Ledger, jobs: list[Job], worker_id: int) -> list[Job]:
-    first = [job for job in jobs if job.started_at is None]
-    moves = []
-    for job in jobs:
-        job.token += 1
-        changes: dict[str, Any] = {"token": job.token, "worker_id": worker_id}
-        if job.started_at is None:
-            changes["started_at"] = Now()
-        moves.append(Move(job, Status.RUNNING, "job.started", {"attempt": job.attempt}, changes))
-    apply(book, moves)
-    _tell_starts(book, first)
+def _start(book: Ledger, tickets: Sequence[Ticket], worker_id: int) -> list[Job]:
+    jobs = start(book, tickets, worker_id=worker_id, paused=pauses.queues()) if tickets else []
     failpoint("in_claim")
     return jobs
-
-
-def _tell_starts(book: Ledger, first: list[Job]) -> None:
-    """What the first claim of a run tells the scope, in the claim's own transaction."""
-    scoped = [job for job in first if job.scope_id is not None]
-    roots = Job.objects.in_bulk([job.root_id for job in scoped if job.root_id is not None])
-    for job in scoped:
-        if job.root_id is None:
-            book.tell(job, "request.processing", {})
-        elif (declared := registry.find(job.type, job.version)) and declared.started_event:
-            book.tell(roots[job.root_id], declared.started_event, {})
 
 
 def rescue(limit: int = CLAIM_BATCH) -> list[int]:

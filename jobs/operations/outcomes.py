@@ -18,13 +18,13 @@ from django.db import DatabaseError, OperationalError
 from django.utils import timezone
 
 from jobs import backoff, queue_settings
-from jobs.events.ledger import ledger
+from jobs.events.ledger import Ledger, ledger
 from jobs.failpoints import failpoint
 from jobs.fingerprints import fingerprint
 from jobs.models import Job
-from jobs.operations import controls, step_events
+from jobs.operations import controls, hot, step_events
 from jobs.operations.leases import held
-from jobs.operations.transitions import Move, apply, cancelled, lock
+from jobs.operations.transitions import Move, apply, cancelled, complete, lock
 from jobs.states import Outcome, Status
 
 logger = logging.getLogger(__name__)
@@ -41,6 +41,10 @@ class How(Enum):
     SNOOZED = auto()  # it asked to run later: the same attempt again
     STRUCK = auto()  # it killed the process it ran in: the same attempt again, until it has done so too often
     CANCELLED = auto()
+
+
+OUTCOMES = {How.DONE: Outcome.DONE, How.REJECTED: Outcome.REJECTED}
+"""The ways to come to a result."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,18 +95,31 @@ def _settle_unstorable(ended: Ended, error: DatabaseError) -> set[int]:
 
 
 def _settle(batch: Sequence[Ended]) -> set[int]:
-    by_id = {ended.job_id: ended for ended in batch}
     lanes = {ended.lane_id for ended in batch if ended.lane_id is not None}
+    plain: list[Ended] = []
+    others: list[Ended] = []
+    for ended in batch:
+        (plain if ended.how in OUTCOMES and ended.parent_id is None else others).append(ended)
     with ledger(lanes=lanes) as book:
-        rows = lock([*by_id, *(ended.parent_id for ended in batch if ended.parent_id is not None)])
-        mine = [rows[job_id] for job_id, ended in by_id.items() if job_id in rows and held(rows[job_id], ended.token)]
-        step_events.fail(book, [(job, by_id[job.pk].error.get("detail", "")) for job in mine if _tried(by_id[job.pk])])
-        apply(book, [_move(job, by_id[job.pk]) for job in mine], parents=rows)
+        done = [hot.Done(ended.job_id, ended.token, OUTCOMES[ended.how], ended.result) for ended in plain]
+        mine = {job.pk for job in complete(book, done)} if done else set()
+        parents = lock([ended.parent_id for ended in others if ended.parent_id is not None])
+        mine |= _apply(book, {ended.job_id: ended for ended in others}, parents)
         failpoint("in_settle")
-    for parent in {row.pk: row for row in rows.values() if row.cancel_requested_at is not None}.values():
-        if parent.status == Status.WAITING and not parent.children.open().exists():
+    for parent in parents.values():
+        called_off = parent.cancel_requested_at is not None
+        if called_off and parent.status == Status.WAITING and not parent.children.open().exists():
             controls.end_called_off(parent.root_id_or_self)
     failpoint("after_settle")
+    return mine
+
+
+def _apply(book: Ledger, ends: dict[int, Ended], parents: dict[int, Job]) -> set[int]:
+    """The ends with more consequences than their own."""
+    rows = lock(ends) if ends else {}
+    mine = [rows[job_id] for job_id, ended in ends.items() if job_id in rows and held(rows[job_id], ended.token)]
+    step_events.fail(book, [(job, ends[job.pk].error.get("detail", "")) for job in mine if _tried(ends[job.pk])])
+    apply(book, [_move(job, ends[job.pk]) for job in mine], parents=parents)
     return {job.pk for job in mine}
 
 
@@ -114,8 +131,7 @@ def _tried(ended: Ended) -> bool:
 def _move(job: Job, ended: Ended) -> Move:
     match ended.how:
         case How.DONE | How.REJECTED:
-            outcome = Outcome.DONE if ended.how == How.DONE else Outcome.REJECTED
-            changes = {"result": ended.result, "outcome": outcome, "error": None}
+            changes = {"result": ended.result, "outcome": OUTCOMES[ended.how], "error": None}
             return Move(job, Status.COMPLETED, "job.completed", changes=changes)
         case How.CANCELLED:
             return cancelled(job)

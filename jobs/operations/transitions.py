@@ -7,21 +7,22 @@ in its lane, the request's last event) is written here too, so no caller can for
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from django.db import transaction
+from django.db.models import OuterRef, Subquery
 from django.db.models.functions import Now
 
 from jobs import registry
 from jobs.events.ledger import Ledger, LedgerError
-from jobs.models import Dependency, IfDead, Job, JobStep, StepKind
+from jobs.models import Dependency, IfDead, Job, JobStep, Lane, StepKind
 from jobs.models_waits import Wait, WaitState
-from jobs.operations import dispatch, permits
-from jobs.operations.step_events import complete_recorded
+from jobs.operations import dispatch, hot, permits, step_events
 from jobs.states import FINAL, OPEN, TRANSITIONS, RequestStatus, Status
+from jobs.transport import Ticket
 
 CANCELLED = {"code": "cancelled", "detail": "the request was called off"}
 
@@ -48,7 +49,7 @@ def lock(ids: Iterable[int], *, skip_locked: bool = False) -> dict[int, Job]:
     Locks by id alone and leaves status and token to the caller: a status next to the id list would make the planner
     walk a partial index instead.
     """
-    jobs = Job.objects.select_for_update(skip_locked=skip_locked).filter(pk__in=set(ids)).order_by("pk")
+    jobs = Job.objects.select_for_update(skip_locked=skip_locked, no_key=True).filter(pk__in=set(ids)).order_by("pk")
     return {job.pk: job for job in jobs}
 
 
@@ -69,20 +70,73 @@ def apply(book: Ledger, moves: Sequence[Move], *, parents: dict[int, Job] | None
         if move.to in FINAL:
             move.changes |= {"finished_at": Now(), "awaiting_approval": False}
         book.note(move.job, move.event, move.data)
-    left = [move.job for move in moves if was[move.job.pk] == Status.RUNNING]
-    ended = [move for move in moves if move.to in FINAL]
-    deciding = [move.job for move in ended if move.job.awaiting_approval or was[move.job.pk] == Status.WAITING]
+    ended = [move.job for move in moves if move.to in FINAL]
+    waited = [job for job in ended if was[job.pk] == Status.WAITING]
+    deciding = [job for job in ended if job.awaiting_approval or job in waited]
     _write(moves)
-    if freed := permits.given_up(left, [move.job for move in ended]):
+    _give_up_permits([move.job for move in moves if was[move.job.pk] == Status.RUNNING], ended)
+    if not ended:
+        return
+    _withdraw_decisions(deciding)
+    _withdraw_waits(waited)
+    for job in ended:
+        _tell_end(book, job)
+    _answer_parents(book, ended, parents or {})
+    _release_lanes(book, ended)
+    _release_dependents(book, ended)
+
+
+def start(book: Ledger, tickets: Sequence[Ticket], *, worker_id: int, paused: Collection[str]) -> list[Job]:
+    """Claim the jobs of these tickets for a worker, in their order; the stale, doubled and paused are left out."""
+    claimed = {job.pk: (job, first) for job, first in hot.claim(tickets, worker_id=worker_id, paused=paused)}
+    ids = dict.fromkeys(ticket.job_id for ticket in tickets)
+    jobs = [claimed[job_id][0] for job_id in ids if job_id in claimed]
+    for job in jobs:
+        book.note(job, "job.started", {"attempt": job.attempt})
+    _tell_starts(book, [job for job, first in claimed.values() if first and job.scope_id is not None])
+    return jobs
+
+
+def _tell_starts(book: Ledger, first: Sequence[Job]) -> None:
+    """What the first claim of a run tells the scope, in the claim's own transaction."""
+    children = [job.root_id for job in first if job.root_id is not None]
+    roots = Job.objects.in_bulk(children) if children else {}
+    for job in first:
+        if job.root_id is None:
+            book.tell(job, "request.processing", {})
+        elif (declared := registry.find(job.type, job.version)) and declared.started_event:
+            book.tell(roots[job.root_id], declared.started_event, {})
+
+
+def complete(book: Ledger, ends: Sequence[hot.Done]) -> list[Job]:
+    """End jobs without a parent that came to a result; those that were still held."""
+    jobs, awaited = hot.complete(ends)
+    for job in jobs:
+        book.note(job, "job.completed")
+    deciding = [job for job in jobs if job.awaiting_approval]
+    if deciding:
+        Job.objects.filter(pk__in=[job.pk for job in deciding]).update(awaiting_approval=False)
+        for job in deciding:
+            job.awaiting_approval = False
+        _withdraw_decisions(deciding)
+    _give_up_permits(jobs, jobs)
+    step_events.fail(book, [(job, "") for job in jobs])
+    for job in jobs:
+        _tell_end(book, job)
+    _release_lanes(book, jobs)
+    if awaited:
+        _release_dependents(book, [job for job in jobs if job.pk in awaited])
+    return jobs
+
+
+def _give_up_permits(left: Sequence[Job], ended: Sequence[Job]) -> None:
+    if freed := permits.given_up(left, ended):
         transaction.on_commit(partial(permits.let_in, freed), robust=True)
-    for job in deciding if registry.has_decisions() else ():
+
+
+def _withdraw_decisions(ended: Sequence[Job]) -> None:
+    for job in ended if registry.has_decisions() else ():
         registry.decisions().withdraw(job)
-    _withdraw_waits([move.job for move in ended if was[move.job.pk] == Status.WAITING])
-    for move in ended:
-        _tell_end(book, move.job)
-    _answer_parents(book, [move.job for move in ended], parents or {})
-    _release_lanes(book, [move.job for move in ended])
-    _release_dependents(book, [move.job for move in ended])
 
 
 def _check(move: Move) -> None:
@@ -92,18 +146,17 @@ def _check(move: Move) -> None:
 
 
 def _write(moves: Sequence[Move]) -> None:
-    """One statement for the set: a plain update when all change alike, else one with a case per row."""
-    if not moves:
-        return
+    """A statement for each way to change: mostly all change alike, and else few do."""
+    groups: list[tuple[dict[str, Any], list[int]]] = []
     for move in moves:
         for name, value in move.changes.items():
             setattr(move.job, name, value)
-    first = moves[0].changes
-    if all(move.changes == first for move in moves[1:]):
-        Job.objects.filter(pk__in=[move.job.pk for move in moves]).update(**first)
-    else:
-        names = {name.removesuffix("_id") for move in moves for name in move.changes}
-        Job.objects.bulk_update([move.job for move in moves], names)
+        alike = next((ids for changes, ids in groups if changes == move.changes), None)
+        if alike is None:
+            groups.append((move.changes, alike := []))
+        alike.append(move.job.pk)
+    for changes, ids in groups:
+        Job.objects.filter(pk__in=ids).update(**changes)
 
 
 def _withdraw_waits(ended: Sequence[Job]) -> None:
@@ -191,21 +244,24 @@ def record_steps(steps: Sequence[JobStep]) -> None:
         unique_fields=["job", "run", "name"],
         update_fields=["kind", "attempt", "result", "error"],
     )
-    complete_recorded(steps)
+    step_events.complete_recorded(steps)
 
 
 def _release_lanes(book: Ledger, ended: Sequence[Job]) -> None:
     """The next in each lane whose head just ended may run. The lanes are locked, so no one can slip in between."""
     lanes = {job.lane_id for job in ended if job.lane_id is not None and job.place is not None}
+    if not lanes:
+        return
     if unlocked := lanes - set(book.lanes):
         raise LedgerError(f"a job of lane #{unlocked.pop()} ends: name the lane in ledger(lanes=…)")
-    _let_run(book, [head.pk for head in _heads(lanes)])
+    _let_run(book, _heads(lanes).values())
 
 
-def _heads(lanes: Iterable[int]) -> list[Job]:
-    """The jobs at the heads of these lanes."""
-    open_ = Job.objects.open().filter(place__isnull=False).order_by("place")
-    return [head for lane in sorted(lanes) if (head := open_.filter(lane=lane).first())]
+def _heads(lanes: Iterable[int]) -> dict[int, int]:
+    """The ids of the jobs at the heads of these lanes, by lane."""
+    line = Job.objects.open().filter(lane=OuterRef("pk"), place__isnull=False).order_by("place").values("pk")
+    heads = Lane.objects.filter(pk__in=lanes).annotate(front=Subquery(line[:1])).values_list("pk", "front")
+    return {lane: head for lane, head in heads if head is not None}
 
 
 def _release_dependents(book: Ledger, ended: Sequence[Job]) -> None:
@@ -223,23 +279,25 @@ def _release_dependents(book: Ledger, ended: Sequence[Job]) -> None:
 
 
 def _let_run(book: Ledger, ids: Iterable[int]) -> None:
-    """Queue those of these jobs that are pending, at the head of their lane and wait for nothing else."""
-    pending = [job for job in lock(ids).values() if job.status == Status.PENDING] if (ids := list(ids)) else []
-    ready = [job for job in pending if not waits_for_others(job) and _is_head(book, job)]
+    """Queue those of these jobs that are pending, at the head of their lane and wait for nothing else.
+
+    A lane that is not locked here is left to the service ``due``.
+    """
+    ids = list(ids)
+    pending = [job for job in lock(ids).values() if job.status == Status.PENDING] if ids else []
+    if not pending:
+        return
+    heads = _heads({job.lane_id for job in pending if job.lane_id in book.lanes})
+    held = waits_for_others(pending)
+    ready = [job for job in pending if job.pk not in held and (job.lane_id is None or heads.get(job.lane_id) == job.pk)]
     if ready:
         apply(book, [Move(job, Status.QUEUED, "job.queued") for job in ready])
 
 
-def waits_for_others(job: Job) -> bool:
-    """Whether a job that it depends on has not ended."""
-    return Dependency.objects.filter(job=job, on__status__in=OPEN).exists()
-
-
-def _is_head(book: Ledger, job: Job) -> bool:
-    """Whether nobody is ahead in its lane. A lane that is not locked here is left to the service ``due``."""
-    if job.lane_id is None:
-        return True
-    return job.lane_id in book.lanes and _heads([job.lane_id])[0].pk == job.pk
+def waits_for_others(jobs: Iterable[Job]) -> set[int]:
+    """The ids of those of these jobs that depend on one that has not ended."""
+    waiting = Dependency.objects.filter(job__in=[job.pk for job in jobs], on__status__in=OPEN)
+    return set(waiting.values_list("job", flat=True))
 
 
 def release_pending(book: Ledger, ids: Iterable[int]) -> None:

@@ -42,7 +42,7 @@ def run_due() -> float:
 
 
 def _runnable(book: Ledger, job: Job) -> Move:
-    blocked = waits_for_others(job)
+    blocked = bool(waits_for_others([job]))
     if job.lane_id is None or job.place is not None:
         return Move(job, Status.PENDING, "job.pending") if blocked else Move(job, Status.QUEUED, "job.queued")
     ahead = take_place(book, job) or blocked

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from threading import Barrier, Thread
+from time import sleep
 
 import pytest
 from django.contrib.auth.models import User
@@ -12,7 +13,7 @@ from django.db import connection
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
-from jobs import queue_settings, refusals
+from jobs import failpoints, queue_settings, refusals
 from jobs.errors import Invalid, Refused
 from jobs.invariants import broken
 from jobs.models import Job, Scope
@@ -40,6 +41,7 @@ def _nothing_kept() -> Iterator[None]:
     kinds.ran.clear()
     queue_settings.forget()
     yield
+    failpoints.disarm()
     queue_settings.forget()
 
 
@@ -239,6 +241,7 @@ def test_a_limit_holds_when_many_claim_at_once() -> None:
     bound(concurrency=5)
     limit("queue:system", None)  # the row that is locked is there from the first claim on
     ask(64)
+    failpoints.arm("in_claim", lambda: sleep(0.05))  # so that claims overlap
     barrier, running = Barrier(8), []
 
     def one() -> None:

@@ -1,0 +1,219 @@
+"""The three changes of status that every job goes through, as sets in SQL: its birth, its claim, its plain end.
+
+Part of ``transitions``, by its rules: compare-and-set on status and token, the event in the same ledger. What is not
+plain (failures, waits, cancelling, children) goes by ``transitions.apply``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+from django.db import connection, models
+
+from jobs import sql
+from jobs.models import Job
+from jobs.states import Status
+from jobs.transport import Ticket
+
+INSERT_ROWS = 1000
+"""The most jobs in one statement: bounds what is held in memory as text."""
+
+
+class Done(NamedTuple):
+    """A job's plain end: the claim, and what came of it. ``result`` is a JSON value."""
+
+    job_id: int
+    token: int
+    outcome: str
+    result: Any
+
+
+_ALL = tuple(str(field.column) for field in Job._meta.concrete_fields)
+_TOLD = {
+    "id",
+    "public_id",
+    "type",
+    "version",
+    "queue",
+    "status",
+    "outcome",
+    "run",
+    "token",
+    "started_at",
+    "awaiting_approval",
+    "concurrency_key",
+    "scope_id",
+    "lane_id",
+    "place",
+    "parent_id",
+    "root_id",
+    "error",
+}
+_TELLING = tuple(column for column in _ALL if column in _TOLD)
+"""What the events and consequences of an end are made of."""
+
+
+# -- birth -------------------------------------------------------------------------------------------------------
+
+_OWN = {
+    "public_id": "uuid",
+    "status": "text",
+    "ticketed": "boolean",
+    "rank": "bigint",
+    "place": "bigint",
+    "step": "text",
+    "payload": "text",
+}
+"""The columns in which jobs that are born together differ, with PostgreSQL types."""
+
+
+def insert(jobs: Sequence[Job]) -> None:
+    """Write new jobs of one type that differ in payload, place and step only; sets their ids, in their order."""
+    for index in range(0, len(jobs), INSERT_ROWS):
+        _insert_some(jobs[index : index + INSERT_ROWS])
+
+
+def _insert_some(jobs: Sequence[Job]) -> None:
+    rows = [
+        {
+            "public_id": job.public_id.hex,
+            "status": job.status,
+            "ticketed": job.ticketed,
+            "rank": job.rank,
+            "place": job.place,
+            "step": job.step,
+            "payload": sql.text(job.payload),
+        }
+        for job in jobs
+    ]
+    shared = {
+        str(field.column): field.get_db_prep_save(_value(jobs[0], field), connection) for field in _shared_fields()
+    }
+    written = sql.execute(_insert(connection.vendor), rows, **shared)
+    by_public_id = {_hex(public_id): (pk, created, queued) for public_id, pk, created, queued in written}
+    convert = _timestamp(connection.vendor)
+    for job in jobs:
+        job.pk, created, queued = by_public_id[job.public_id.hex]
+        job.created_at, job.queued_at = convert(created), convert(queued)
+        job._state.adding, job._state.db = False, connection.alias
+
+
+def _value(job: Job, field: models.Field[Any, Any]) -> Any:
+    return getattr(job, field.attname)
+
+
+def _hex(value: Any) -> str:
+    return str(value).replace("-", "")
+
+
+@cache
+def _timestamp(vendor: str) -> Any:
+    field = Job._meta.get_field("created_at")
+    chain = connection.ops.get_db_converters(field.get_col(Job._meta.db_table))
+
+    def convert(value: Any) -> Any:
+        for each in chain:
+            value = each(value, None, connection)
+        return value
+
+    return convert
+
+
+@cache
+def _shared_fields() -> tuple[models.Field[Any, Any], ...]:
+    """What jobs that are born together have in common. Times are the database's own."""
+    own = {*_OWN, "id", "created_at", "queued_at"}
+    return tuple(field for field in Job._meta.concrete_fields if field.column not in own)
+
+
+@cache
+def _insert(vendor: str) -> str:
+    shared = _shared_fields()
+    values = [_cast(field) for field in shared]
+    own = [sql.as_json(name) if name == "payload" else name for name in _OWN]
+    return f"""
+        INSERT INTO jobs_job ({", ".join([*(str(field.column) for field in shared), *_OWN])})
+        SELECT {", ".join([*values, *own])} FROM {sql.table(**_OWN)} WHERE true
+        RETURNING public_id, id, created_at, queued_at"""
+
+
+def _cast(field: models.Field[Any, Any]) -> str:
+    """A parameter of the field's type: PostgreSQL takes a bare one in a SELECT for text."""
+    if not sql.on_postgresql():
+        return f"%({field.column})s"
+    type_ = (field.db_type(connection) or "text").partition("(")[0]
+    return f"%({field.column})s::{type_}"
+
+
+# -- claim -------------------------------------------------------------------------------------------------------
+
+
+def claim(tickets: Collection[Ticket], *, worker_id: int, paused: Collection[str]) -> list[tuple[Job, bool]]:
+    """Start the jobs of these tickets that are queued with this token, in no order; ``True`` for a first claim."""
+    rows = [{"id": ticket.job_id, "token": ticket.token} for ticket in tickets]
+    found = sql.execute(_claim(connection.vendor), rows, worker=worker_id, paused="\n".join(paused))
+    jobs = sql.instances(Job, _ALL, found)
+    return [(job, bool(row[-1])) for job, row in zip(jobs, found, strict=True)]
+
+
+@cache
+def _claim(vendor: str) -> str:
+    returned = ", ".join(f"jobs_job.{column}" for column in _ALL)
+    return f"""
+        WITH f AS MATERIALIZED (SELECT * FROM {sql.table(id="bigint", token="int")}),
+        k AS MATERIALIZED (
+            SELECT id, token, status, held_back_by, queue FROM jobs_job
+            WHERE {sql.among("f")} ORDER BY id {sql.locked(skip=True)}
+        )
+        UPDATE jobs_job
+        SET status = '{Status.RUNNING}', ticketed = false, token = jobs_job.token + 1,
+            worker_id = %(worker)s, started_at = COALESCE(jobs_job.started_at, {sql.now()})
+        FROM k JOIN f ON f.id = k.id AND f.token = k.token
+        WHERE jobs_job.id = k.id AND k.status = '{Status.QUEUED}' AND k.held_back_by = ''
+            AND {_outside("k.queue", "paused")}
+        RETURNING {returned}, jobs_job.started_at = {sql.now()}"""
+
+
+def _outside(column: str, parameter: str) -> str:
+    """That a name is not in a list of names parted by newlines, which no name has."""
+    if sql.on_postgresql():
+        return f"NOT {column} = ANY(string_to_array(%({parameter})s, E'\\n'))"
+    return f"instr(char(10) || %({parameter})s || char(10), char(10) || {column} || char(10)) = 0"
+
+
+# -- plain end ---------------------------------------------------------------------------------------------------
+
+
+def complete(ends: Collection[Done]) -> tuple[list[Job], set[int]]:
+    """Complete the jobs that still run with these tokens, and the ids of those that others depend on.
+
+    What an open decision of theirs needs is left to the caller, who is told by ``awaiting_approval``.
+    """
+    rows = [
+        {"id": end.job_id, "token": end.token, "outcome": end.outcome, "result": sql.text(end.result)} for end in ends
+    ]
+    found = sql.execute(_complete(connection.vendor), rows)
+    jobs: list[Job] = sql.instances(Job, _TELLING, found)
+    results = {end.job_id: end.result for end in ends}
+    for job in jobs:
+        job.result = results[job.pk]
+    return jobs, {job.pk for job, row in zip(jobs, found, strict=True) if row[-1]}
+
+
+@cache
+def _complete(vendor: str) -> str:
+    columns = {"id": "bigint", "token": "int", "outcome": "text", "result": "text"}
+    returned = ", ".join(f"jobs_job.{column}" for column in _TELLING)
+    return f"""
+        WITH f AS MATERIALIZED (SELECT * FROM {sql.table(**columns)}),
+        k AS MATERIALIZED (
+            SELECT id, token, status FROM jobs_job WHERE {sql.among("f")} ORDER BY id {sql.locked()}
+        )
+        UPDATE jobs_job
+        SET status = '{Status.COMPLETED}', worker_id = NULL, ticketed = false, finished_at = {sql.now()},
+            outcome = f.outcome, result = {sql.as_json("f.result")}, error = NULL
+        FROM k JOIN f ON f.id = k.id AND f.token = k.token
+        WHERE jobs_job.id = k.id AND k.status = '{Status.RUNNING}'
+        RETURNING {returned}, EXISTS (SELECT 1 FROM jobs_dependency d WHERE d.on_id = jobs_job.id)"""
