@@ -87,7 +87,7 @@ def confirm(
     ``NotFound`` for strangers, ``Forbidden`` for those who may not, ``Invalid``; ``Conflict`` with code
     ``stale_confirmation`` for another one than is asked, ``nothing_to_confirm`` when nothing is.
     """
-    _check(text, idempotency_key)
+    _check(text, step, idempotency_key)
     found = get_request(user, request_id)
     if not may_steer(user, found):
         raise Forbidden("this is for the owner, and for those who decide here")
@@ -114,12 +114,14 @@ def is_keyword(text: str, keywords: list[str]) -> bool:
     return text.strip().strip(".!… ").casefold() in {word.casefold() for word in keywords}
 
 
-def _check(text: str | None, key: str) -> None:
+def _check(text: str | None, step: str, key: str) -> None:
     mistakes = {}
     if text is not None and not 0 < len(text.strip()) <= settings.CONFIG.action_characters:
         mistakes["text"] = f"1 to {settings.CONFIG.action_characters} characters; leave it out to confirm by a click"
     if text is not None and "\0" in text:
         mistakes["text"] = "has control characters"
+    if not step.isprintable():
+        mistakes["step"] = "is no step's name"
     if len(key) > KEY_CHARACTERS or not key.isprintable():
         mistakes["idempotency_key"] = f"at most {KEY_CHARACTERS} printable characters"
     if mistakes:

@@ -86,6 +86,8 @@ def test_words_are_said_and_counted_and_a_late_one_is_told(cast: Cast) -> None:
     assert 'role="alert"' in late.content.decode()
     assert client.post(path(job), {**said, "text": ""}).status_code == 422
     assert client.post(path(job), {"do": "nothing"}).status_code == 422
+    for strange in ({"step": "a\0b"}, {"text": "a\0b"}, {"key": "a\0b"}, {"version": "x"}, {"version": "9" * 30}):
+        assert client.post(path(job), {**said, "text": "done", **strange}).status_code in (409, 422)
 
 
 def test_it_is_called_off_and_run_again(cast: Cast) -> None:
