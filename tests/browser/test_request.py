@@ -18,6 +18,7 @@ from tests.browser.test_looks import mistakes
 from tests.cast import Cast
 from tests.games.test_chronicle import play
 from tests.processes import Stack
+from tests.workflows.kinds import SLOW
 
 pytestmark = pytest.mark.browser
 
@@ -120,3 +121,15 @@ def test_an_action_has_a_page_too_and_is_called_off_there(
     assert answer is not None
     assert answer.status == 404
     assert not found, "\n".join(found)
+
+
+def test_a_workflow_of_ones_own_is_followed_live(stack: Stack, enter: Enter, cast: Cast) -> None:
+    stack.start("web", "scheduler", DJANGO_SETTINGS_MODULE="tests.workflows.settings", STEP_PROGRESS_SECONDS="0.05")
+    job = start(SLOW.name, {}, user=cast.player1)
+    player = enter(cast.player1)
+    player.goto(path(job))
+    live(player)
+    stack.start("worker")
+    step(player, "count", "completed")
+    shows(player.locator("#request"), "100 %")
+    shows(player.locator("main"), "Count (2 of 2)")
