@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def get_game(user: Viewer, game_id: UUID) -> Game:
-    """The game with its ``cursor``; ``NotFound`` also for one this user may not see.
+    """The game with its ``cursor`` and the user's role; ``NotFound`` also for one this user may not see.
 
     Read it before what else a page shows: events after the cursor may then tell of what is already there, but
     none that is missing lies before it.
     """
-    game = Game.objects.visible_to(user).with_cursor().filter(pk=game_id).first()
+    game = Game.objects.with_role_of(user).with_cursor().filter(pk=game_id).first()
     if game is None:
         raise NotFound(NO_GAME)
     return game

@@ -11,6 +11,7 @@ from jobs import registry
 from jobs.errors import NotFound
 from jobs.eta import eta
 from jobs.models import Job, JobEvent, JobQuerySet
+from jobs.states import Status
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -37,8 +38,8 @@ def position(job: Job) -> int | None:
     """How many unfinished jobs are ahead in the lane: 0 is next, ``None`` once begun or ended."""
     if job.started_at is not None or job.ended:
         return None
-    if job.lane_id is None or job.place is None:
-        return 0
+    if job.lane_id is None or job.place is None or job.status == Status.QUEUED:
+        return 0  # Only the first of a lane is queued.
     return Job.objects.open().filter(lane=job.lane_id, place__lt=job.place).count()
 
 

@@ -19,7 +19,7 @@ from tests.cast import Cast
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-MOST_STATEMENTS = 20
+MOST_STATEMENTS = 12
 
 
 def chat(cast: Cast, name: str, body: Any, scopes: Any = Scope.values, **headers: str) -> Any:
