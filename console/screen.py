@@ -11,9 +11,10 @@ from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Footer, Input, RichLog, Static
 
+from console.asked import Asked
 from console.errors import ConsoleError
 from console.notices import Notice
-from console.session import Asked, Session
+from console.session import Session
 
 STYLES = {"story": "", "event": "italic magenta", "state": "green", "error": "bold red", "status": "dim"}
 
@@ -23,21 +24,23 @@ class ConsoleApp(App[int]):
 
     CSS = """
     #connection { width: 1fr; height: 1; background: $panel; padding: 0 1; }
-    #story { width: 3fr; padding: 0 1; }
+    #main { width: 3fr; }
+    #story { height: 1fr; padding: 0 1; }
     #aside { width: 1fr; min-width: 24; border-left: solid $panel; padding: 0 1; }
     #written { height: auto; max-height: 40%; padding: 0 1; color: $text-muted; }
     #requests { height: auto; padding: 0 1; color: $accent; }
     """
     BINDINGS = [Binding("ctrl+r", "again", "Ask again what failed"), Binding("ctrl+q", "quit", "Quit")]
     TITLE = "queueproject"
+    ENABLE_COMMAND_PALETTE = False
 
     session: Session
 
     def compose(self) -> ComposeResult:
         yield Static("connecting…", id="connection", markup=False)
         with Horizontal():
-            with Vertical():
-                yield RichLog(id="story", wrap=True, markup=False)
+            with Vertical(id="main"):
+                yield RichLog(id="story", wrap=True, markup=False, min_width=20)
                 yield Static("", id="written", markup=False)
                 yield Static("", id="requests", markup=False)
             with VerticalScroll(id="aside"):
@@ -114,6 +117,14 @@ def _line(asked: Asked) -> str:
     return f"{where}  {asked.text}"
 
 
-def _state(state: dict[str, Any]) -> str:
-    texts = (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for value in state.values())
-    return "\n".join(f"{key}: {text}" for key, text in zip(state, texts, strict=True))
+def _state(state: dict[str, Any], above: str = "") -> str:
+    """A line for each value, with its dotted path."""
+    lines = (
+        _state(value, f"{above}{key}.") if isinstance(value, dict) else f"{above}{key}: {_value(value)}"
+        for key, value in state.items()
+    )
+    return "\n".join(lines)
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
+from console import notices
 from console.api import Api, Kind
+from console.asked import OPEN, Asked, in_words
 from console.errors import ClosedOff, ConsoleError, Refused, Unreachable
 from console.notices import Notice, View, told
 from console.sse import Event
 
-OPEN = ("sending", "queued", "processing", "awaiting_approval")
 SHOWN_TURNS = 20
 MOST_STRANGERS = 100
 SIGNED_OUT = (401, 403, 404)
@@ -32,20 +31,6 @@ class Patience:
     longest_wait_seconds: float = 15
     poll_seconds: float = 2
     stream_again_seconds: float = 60
-
-
-@dataclass
-class Asked:
-    """One request of ours. The same ``key`` again is the same request."""
-
-    kind: Kind
-    text: str
-    key: str = field(default_factory=lambda: str(uuid4()))
-    id: str = ""
-    status: str = "sending"
-    position: int | None = None
-    heard_at: float = field(default_factory=time.monotonic)
-    overdue: bool = False
 
 
 class Session:
@@ -230,13 +215,12 @@ class Session:
 
     async def _tell_turns(self) -> None:
         while turns := await self._api.turns(self._turn):
+            self.state = (await self._api.game())["state"]  # Before they are told: a view shows it with them.
             for turn in turns:
                 self._turn = turn["number"]
                 self._written.pop(str(turn["request_id"]), None)
                 for notice in told(turn):
                     self._view.tell(notice)
-        with suppress(Unreachable):
-            self.state = (await self._api.game())["state"]
 
     async def _catch_up(self) -> None:
         """Ask how our open requests stand: what happened while nothing was heard."""
@@ -249,8 +233,8 @@ class Session:
         if (status, position) == (asked.status, asked.position) or asked.status not in OPEN:
             return
         asked.status, asked.position, asked.heard_at, asked.overdue = status, position, time.monotonic(), False
-        for kind, text in _words(asked, about):
-            self._view.tell(Notice(kind=kind, text=text, request=asked.id, data={"status": status}))
+        kind, text = in_words(asked, about)
+        self._say(kind, text, request=asked.id, status=status)
 
     def _ours(self, request: str) -> Asked | None:
         return next((asked for asked in self.asked if asked.id == request), None)
@@ -283,27 +267,5 @@ class Session:
         after = error.retry_after if isinstance(error, Refused) else None
         return max(longest * random.uniform(0.5, 1), after or 0.0)
 
-    def _say(self, kind: Any, text: str, *, request: str = "", **data: Any) -> None:
+    def _say(self, kind: notices.Kind, text: str, *, request: str = "", **data: Any) -> None:
         self._view.tell(Notice(kind=kind, text=text, request=request, data=data))
-
-
-def _words(asked: Asked, about: dict[str, Any]) -> Iterator[tuple[Any, str]]:
-    match asked.status:
-        case "queued" if asked.position:
-            yield "status", f"in line, {asked.position} ahead"
-        case "queued":
-            yield "status", "in line, next"
-        case "processing":
-            yield "status", "processing…"
-        case "awaiting_approval":
-            yield "status", "a DM is deciding…"
-        case "rejected":
-            reason = (about.get("result") or {}).get("reason")
-            yield "status", f"not this time: {reason or 'no reason was given'}"
-        case "failed":
-            error = about.get("error") or {}
-            yield "error", f"it failed: {error.get('detail') or 'no reason was given'} (retry: Ctrl+R or /retry)"
-        case "cancelled":
-            yield "status", "called off"
-        case "completed":
-            yield "status", "done"
