@@ -9,7 +9,7 @@ class JobsConfig(AppConfig):
     def ready(self) -> None:
         """Answer for the rights of those who operate it."""
         from accounts import permissions
-        from jobs import checks, invariants, jobtypes, registry, webhooks, workflow_invariants  # noqa: F401
+        from jobs import checks, invariants, jobtypes, liveness, registry, webhooks, workflow_invariants  # noqa: F401
         from jobs.models import Job, QueueControl
         from jobs.owners import KIND, OwnerScope
         from jobs.rules import operator_rule
@@ -19,4 +19,4 @@ class JobsConfig(AppConfig):
         if settings.CONFIG.callback_secret:
             registry.register_verifier("signed", webhooks.is_signed)
         registry.register_scope(KIND, OwnerScope())
-        invariants.register(safety=workflow_invariants.SAFETY)
+        invariants.register(safety=workflow_invariants.SAFETY, liveness=liveness.LIVENESS)

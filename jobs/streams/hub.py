@@ -94,10 +94,11 @@ class Hub:
             if not self._streams:
                 continue
             with suppress(DatabaseError):
-                now = (overview.fresh or await in_thread(overview.read)).for_players()
-                if now != told:
-                    self._pass_to_all(now)
-                    told = now
+                if (now := overview.fresh) is None:
+                    now = await in_thread(overview.read)
+                if (shown := now.for_players()) != told:
+                    self._pass_to_all(shown)
+                    told = shown
 
     def _pass_to_all(self, data: dict[str, Any]) -> None:
         told = Ephemeral(event="queue.status", request_id=None, data=data, deciders_only=False)

@@ -19,11 +19,13 @@ from games.operations import act
 from jobs import invariants, queue_settings
 from jobs.models import IdempotencyKey, Job, JobEvent, JobStep, Lane, Scope, Wait, Worker
 from jobs.models_limits import Limit
+from jobs.models_schedules import Schedule
 from jobs.models_workflows import Confirmation
 from jobs.operations import leases
 from jobs.operations.confirmations import confirm
 from jobs.operations.controls import cancel
 from jobs.operations.enqueue import enqueue
+from jobs.operations.schedules import create
 from jobs.operations.workflows import start
 from jobs.testing import run_next, run_until_idle
 from queueproject.stack.commands import PROJECT
@@ -101,6 +103,8 @@ BREAKS: dict[str, Callable[[], object]] = {
     ),
     "confirmations_are_by_somebody": lambda: Confirmation.objects.update(confirmed_at=None),
     "nobody_oversleeps": lambda: Wait.objects.create(job=running(), name="x", kind="sleep", due_at=long_ago()),
+    "no_tick_is_overdue": lambda: overdue_tick(),
+    "nobody_waits_for_the_idle": lambda: left_waiting(),
     "approvals_end_with_their_jobs": lambda: Approval.objects.filter(status="pending").update(run=2),
     "people_are_asked_by_waiting_jobs": lambda: Job.objects.filter(awaiting_approval=True).update(status="queued"),
     "versions_have_no_gaps": lambda: Approval.objects.filter(status="pending").update(version=2),
@@ -109,6 +113,19 @@ BREAKS: dict[str, Callable[[], object]] = {
     "approvals_stay_in_their_scope": lambda: Approval.objects.update(scope=Scope.objects.create(key="test:2")),
     "no_decision_is_overdue": lambda: Approval.objects.update(due_at=timezone.now() - timedelta(days=1)),
 }
+
+
+def overdue_tick() -> None:
+    spec = {"job_type": ECHO.name, "payload": {}, "interval_seconds": 60}
+    create(name="often", fields=spec, by=None)
+    Schedule.objects.update(next_at=long_ago())
+
+
+def left_waiting() -> None:
+    """For a day, beside a worker with a free slot."""
+    change(enqueue(ECHO, Plan()), queued_at=long_ago())
+    Job.objects.filter(queue=ECHO.queue).update(started_at=None)
+    Worker.objects.update(slots=9, started_at=long_ago(), lease_until=timezone.now() + timedelta(days=1))
 
 
 def change_event(name: str, *, event: str) -> None:
