@@ -65,13 +65,17 @@ class Client:
             self.log.acknowledged[number] = (tale, str(job.public_id))
             if rng.random() < AGAIN and self._until_acknowledged(tale).pk != job.pk:
                 self.log.contradicted.append(number)
-            if tale.fate == "called_off":
+            if tale.fate == "family_called_off":
+                time.sleep(tale.seconds)
+            if tale.fate in ("called_off", "family_called_off"):
                 self._call_off(job)
         connection.close()
 
     def _tale(self, rng: random.Random, number: int) -> Tale:
         (fate,) = rng.choices(list(FATES), list(FATES.values()))
-        seconds: dict[Fate, float] = {"slow": rng.uniform(0, SLOW_SECONDS), "long": self._long_seconds}
+        slow = rng.uniform(0, SLOW_SECONDS)
+        seconds: dict[Fate, float] = {"slow": slow, "sleeping": slow, "family_called_off": slow}
+        seconds["long"] = self._long_seconds
         return Tale(number=number, fate=fate, seconds=seconds.get(fate, 0.0))
 
     def _until_acknowledged(self, tale: Tale) -> Job:

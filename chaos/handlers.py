@@ -8,29 +8,40 @@ from pydantic import JsonValue
 
 from chaos.jobtypes import PART, Tale
 from jobs.context import JobContext
-from jobs.errors import PermanentError
+from jobs.errors import ChildFailed, PermanentError
 from jobs.models import JobLog
+from jobs.registry import Call
 
 EFFECT = "effect"
+PARTS = 3
 
 
 def tale(ctx: JobContext, asked: Tale) -> JsonValue:
     """``number``, once its effect is in the record."""
     ctx.step("thought", _double, asked.number)
-    if asked.seconds:
+    if asked.fate in ("slow", "long"):
         ctx.io("network", _network, asked.seconds)
     if asked.fate == "hopeless":
         raise PermanentError("hopeless", "nothing would help")
     ctx.commit("effect", _effect, ctx)
     if asked.fate == "failing" and ctx.attempt == 1:
         raise RuntimeError("the first attempt fails after its effect")
-    if asked.fate == "child":
-        ctx.call("part", PART, number=asked.number, fate="plain")
+    match asked.fate:
+        case "child":
+            ctx.call("part", PART, number=asked.number, fate="plain")
+        case "gathering" | "family_called_off":
+            parts = [Call(PART, number=asked.number, fate="plain", seconds=asked.seconds) for _ in range(PARTS)]
+            if any(isinstance(outcome, ChildFailed) for outcome in ctx.gather("parts", *parts)):
+                raise PermanentError("part_lost", "a part has failed, and none should")
+        case "sleeping":
+            ctx.sleep("nap", asked.seconds)
     return asked.number
 
 
 def part(ctx: JobContext, asked: Tale) -> JsonValue:
     """A child's share of the work."""
+    if asked.seconds:
+        ctx.io("network", _network, asked.seconds)
     return ctx.commit("effect", _effect, ctx)
 
 

@@ -8,18 +8,23 @@ from pydantic import BaseModel, JsonValue
 
 from jobs.registry import JobType
 
-Fate = Literal["plain", "child", "failing", "slow", "long", "hopeless", "called_off"]
+Fate = Literal[
+    "plain", "child", "gathering", "sleeping", "failing", "slow", "long", "hopeless", "called_off", "family_called_off"
+]
 FATES: dict[Fate, int] = {
-    "plain": 60,
-    "child": 15,
+    "plain": 47,
+    "child": 14,
+    "gathering": 5,
+    "sleeping": 6,
     "failing": 9,
     "slow": 8,
     "long": 2,
     "hopeless": 3,
     "called_off": 3,
+    "family_called_off": 3,
 }
-"""How many in a hundred: done at once, with a child job, failing once, over a network, longer than a lease,
-without hope, called off by the client."""
+"""How many in a hundred: done at once, with a child job, with several at once, after a sleep, failing once, over a
+network, longer than a lease, without hope, called off by the client, called off with children that may be running."""
 
 
 class Tale(BaseModel):

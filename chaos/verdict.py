@@ -16,7 +16,11 @@ from jobs import invariants
 from jobs.models import Job, JobEvent, JobLog, Worker
 from jobs.states import FINAL, Status
 
-ENDS = {"hopeless": {Status.DEAD, Status.CANCELLED}, "called_off": {Status.CANCELLED, Status.COMPLETED}}
+ENDS = {
+    "hopeless": {Status.DEAD, Status.CANCELLED},
+    "called_off": {Status.CANCELLED, Status.COMPLETED},
+    "family_called_off": {Status.CANCELLED, Status.COMPLETED},
+}
 """How a job may end; every other must be completed."""
 
 Violations = dict[str, list[str]]
