@@ -240,3 +240,24 @@ async def _network(*, idempotency_key: str) -> str:
 
 def _effect(ctx: JobContext) -> None:
     JobLog.objects.create(job_id=ctx.job_id, attempt=ctx.attempt, text="effect")
+
+
+TELLER = _type("teller", max_attempts=2, backoff=(0.0,))
+
+
+def teller(ctx: JobContext, wish: Wish) -> JsonValue:
+    """Tells where it is, and fails in the middle of its first attempt."""
+    pair = ctx.step("pair", lambda: ("a", 1))
+    ctx.log("before the nap")
+    ctx.progress(percent=10)
+    ctx.sleep("nap", 60)
+    ctx.progress(percent=50)
+    ctx.log("after the nap")
+    ctx.step("shaky", _shaky)
+    return [type(pair).__name__, pair]
+
+
+def _shaky() -> None:
+    ran.append("shaky")
+    if len(ran) == 1:
+        raise ZeroDivisionError

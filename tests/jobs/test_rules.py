@@ -7,13 +7,14 @@ from datetime import timedelta
 import pytest
 from django.db.models.functions import Now
 
+from jobs.inline import InlineRuntime
 from jobs.models import Job, JobLog, Wait
 from jobs.operations.enqueue import enqueue
 from jobs.scheduler.timers import run_timers
 from jobs.states import Status
-from jobs.testing import run_next
+from jobs.testing import Play, run_next
 from tests.jobs import durable
-from tests.jobs.durable import BREAKER, NEW, OLD, Wish
+from tests.jobs.durable import BREAKER, NEW, OLD, TELLER, Wish
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -100,3 +101,26 @@ def test_a_worker_that_does_not_know_a_version_leaves_it_to_others() -> None:
     assert (job.status, job.attempt) == (Status.SCHEDULED, 1)
     assert job.error is not None
     assert "no version 3 of job type 'durable_changing'" in job.error["detail"]
+
+
+def test_log_and_progress_are_silent_while_steps_are_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[int] = []
+    monkeypatch.setattr(InlineRuntime, "report", lambda runtime, context, progress: told.append(progress["percent"]))
+    job = Play(enqueue(TELLER, Wish())).finish()
+    assert list(JobLog.objects.order_by("id").values_list("attempt", "text")) == [
+        (1, "before the nap"),
+        (1, "after the nap"),
+        (2, "after the nap"),
+    ], "the second attempt tells again only what comes after all that it reads back"
+    assert told == [10, 50, 50]
+    assert job.job.status == Status.COMPLETED
+
+
+def test_a_result_is_returned_as_it_will_be_read_back_also_on_the_first_run() -> None:
+    assert Play(enqueue(TELLER, Wish())).finish().result == ["list", ["a", 1]]
+
+
+def test_a_step_that_failed_is_run_again_by_the_next_attempt_and_the_others_are_not() -> None:
+    play = Play(enqueue(TELLER, Wish())).finish()
+    assert durable.ran == ["shaky", "shaky"]
+    assert list(play.job.steps.order_by("id").values_list("name", "attempt")) == [("pair", 1), ("nap", 1), ("shaky", 2)]
