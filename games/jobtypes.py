@@ -3,6 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
+from django.conf import settings
 from pydantic import BaseModel, Field
 
 from jobs.changes import Change
@@ -92,7 +93,11 @@ CHRONICLE = JobType(
             Step("gather", "Gather the turns"),
             Step("outline", "Outline", 3),
             Step("write", "Write", 5),
-            Step("confirm", "A person confirms", confirm=Confirm()),
+            Step(
+                "confirm",
+                "A person confirms",
+                confirm=Confirm(timeout_seconds=settings.CONFIG.chronicle_confirm_seconds),
+            ),
             Step("publish", "Publish"),
         ),
     ),

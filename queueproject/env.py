@@ -207,6 +207,9 @@ class Config(BaseSettings):
     )
     confirm_attempts: Count = Field(3, description="After so many other texts a confirmation's fallback is taken.")
     confirm_seconds: Seconds = Field(300, description="Time to confirm a step before its fallback is taken.")
+    chronicle_confirm_seconds: Seconds = Field(
+        86400, description="Time to confirm a chapter of a game's chronicle, which nobody waits for."
+    )
     step_progress_seconds: Seconds = Field(
         1, description="A step of a workflow tells how far it is at most this often."
     )
