@@ -1,7 +1,8 @@
 """The one writer of ``Job.status``.
 
 Every change goes through ``apply``: on rows locked in this ledger, along ``states.TRANSITIONS``, with its event in
-the same transaction, as one statement for a whole set. What follows from a job's end (its parent's answer, the next
+the same transaction, as one statement for a whole set. The three that every job makes are sets in SQL, by the same
+rules (``hot``): its birth, ``start`` and ``complete``. What follows from a job's end (its parent's answer, the next
 in its lane, the request's last event) is written here too, so no caller can forget it.
 """
 

@@ -1,0 +1,96 @@
+"""What every job passes through costs a few statements for however many there are, and one trip to Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from jobs import queue_settings
+from jobs.models import Job, JobEvent
+from jobs.operations import leases
+from jobs.operations.enqueue import enqueue, enqueue_many
+from jobs.operations.outcomes import Ended, settle
+from jobs.pauses import pauses
+from jobs.states import Status
+from jobs.transport import Ticket, transport
+from tests.jobs.kinds import ECHO, Plan
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def statements(do: Callable[[], Any]) -> int:
+    """How many statements it takes, but for the edges of its transaction."""
+    with CaptureQueriesContext(connection) as queries:
+        do()
+    return sum(not query["sql"].startswith(("BEGIN", "COMMIT")) for query in queries)
+
+
+def commands(do: Callable[[], Any]) -> int:
+    """How many commands Redis gets."""
+    client = transport().redis
+    before = int(client.info("stats")["total_commands_processed"])
+    do()
+    return int(client.info("stats")["total_commands_processed"]) - before - 1
+
+
+def claimed(jobs: list[Job]) -> list[Job]:
+    worker = leases.register(name="w", queues=["system"], slots=100)
+    return leases.claim([Ticket(job.pk, job.token) for job in jobs], worker_id=worker.pk)
+
+
+def ends(jobs: list[Job]) -> list[Ended]:
+    return [
+        Ended(job_id=job.pk, token=job.token, lane_id=job.lane_id, parent_id=None, result={"text": ""}) for job in jobs
+    ]
+
+
+@pytest.fixture(autouse=True)
+def _warm(config: Callable[..., None]) -> None:
+    """What a process asks once in a while is asked."""
+    config(tick_seconds=60, queue_settings_seconds=60)
+    pauses.forget()
+    queue_settings.forget()
+    transport().empty("system")
+    settle(ends(claimed([enqueue(ECHO, Plan())])))
+
+
+def test_one_job_costs_three_statements_to_enqueue() -> None:
+    assert statements(lambda: enqueue(ECHO, Plan())) == 3
+
+
+def test_a_thousand_cost_no_more_than_one() -> None:
+    assert statements(lambda: enqueue_many(ECHO, [Plan()] * 1000)) == 3
+
+
+@pytest.mark.parametrize("count", [1, 100])
+def test_a_claim_and_an_end_cost_two_statements_each(count: int) -> None:
+    jobs = enqueue_many(ECHO, [Plan()] * count)
+    worker = leases.register(name="w", queues=["system"], slots=100)
+    tickets = [Ticket(job.pk, job.token) for job in jobs]
+    found: list[Job] = []
+    assert statements(lambda: found.extend(leases.claim(tickets, worker_id=worker.pk))) == 2
+    assert [job.pk for job in found] == [job.pk for job in jobs]
+    assert statements(lambda: settle(ends(found))) == 2
+    assert Job.objects.filter(status=Status.COMPLETED).count() == count + 1
+    assert JobEvent.objects.filter(event="job.completed").count() == count + 1
+
+
+def test_jobs_with_lanes_and_scopes_end_in_as_many_statements_however_many_they_are() -> None:
+    def batch(count: int) -> int:
+        jobs = [enqueue(ECHO, Plan(), scope=f"test:{n}", ordering_key=f"lane:{n}") for n in range(count) for _ in "ab"]
+        heads = claimed(jobs)
+        assert len(heads) == count
+        cost = statements(lambda: settle(ends(heads)))
+        settle(ends(claimed([Job.objects.get(pk=job.pk) for job in jobs if job not in heads])))
+        return cost
+
+    assert batch(2) == batch(20)
+
+
+def test_tickets_of_many_travel_in_one_trip() -> None:
+    assert commands(lambda: enqueue(ECHO, Plan())) == 2
+    assert commands(lambda: enqueue_many(ECHO, [Plan()] * 100)) == 2
