@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, Literal
 
 import httpx
@@ -59,7 +59,7 @@ class Api:
         """Run a request that failed again, under its id, at the end of its line."""
         return await self._call("POST", f"/v1/requests/{request_id}/retry")
 
-    async def events(self, cursor: int, *, silence_seconds: float) -> AsyncIterator[Event]:
+    async def events(self, cursor: int, *, silence_seconds: float) -> AsyncGenerator[Event]:
         """The game's events after ``cursor``, until the server ends the stream.
 
         The first is ``open``, ours, once the stream stands. ``ClosedOff`` where streams don't get through.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -50,7 +51,12 @@ class ConsoleApp(App[int]):
 
     def on_mount(self) -> None:
         self.query_one("#line", Input).focus()
-        self.run_worker(self._run(), exit_on_error=False)
+        self._playing = asyncio.create_task(self._run())
+
+    async def on_unmount(self) -> None:
+        """Leave no connection open."""
+        self._playing.cancel()
+        await asyncio.wait([self._playing])
 
     async def _run(self) -> None:
         try:
@@ -58,6 +64,8 @@ class ConsoleApp(App[int]):
         except ConsoleError as error:
             self.tell(Notice(kind="error", text=str(error)))
             self.query_one("#connection", Static).update(f"the end: {error}")
+        except Exception as error:  # A screen that looks alive and hears nothing would be worse.
+            self.exit(1, message=f"{type(error).__name__}: {error}")
 
     def on_input_submitted(self, entered: Input.Submitted) -> None:
         """What was typed is on its way; the line is free for more."""

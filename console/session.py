@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,14 +134,16 @@ class Session:
                 await self._pause(str(error), error)
 
     async def _stream(self) -> None:
-        async for event in self._api.events(self._cursor, silence_seconds=self._patience.silence_seconds):
-            if event.name == "open":
-                await self._tell_turns()
-            elif event.name == "unavailable":
-                raise Unreachable("the server has trouble of its own")
-            else:
-                await self._hear(event)
-            self._connect()
+        silence = self._patience.silence_seconds
+        async with aclosing(self._api.events(self._cursor, silence_seconds=silence)) as events:
+            async for event in events:
+                if event.name == "open":
+                    await self._tell_turns()
+                elif event.name == "unavailable":
+                    raise Unreachable("the server has trouble of its own")
+                else:
+                    await self._hear(event)
+                self._connect()
         await asyncio.sleep(self._patience.first_wait_seconds)
 
     def _connect(self) -> None:
