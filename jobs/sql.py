@@ -8,7 +8,7 @@ a plan that was made for ten rows is a bad one for a hundred.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -93,7 +93,7 @@ def instances(model: type[models.Model], columns: Sequence[str], rows: Iterable[
 
     What a row has beyond them is left out.
     """
-    names, converters = _converters(model, tuple(columns))
+    names, converters = _of_vendor(model, tuple(columns), connection.vendor)
     converted = []
     for row in rows:
         values = list(row[: len(names)])
@@ -103,30 +103,24 @@ def instances(model: type[models.Model], columns: Sequence[str], rows: Iterable[
     return converted
 
 
-def _converters(model: type[models.Model], columns: tuple[str, ...]) -> tuple[list[str], list[tuple[int, Any]]]:
-    """The fields' names, and what turns a raw value into a field's."""
-    names, converters = _of_vendor(model, columns, connection.vendor)
-    return names, converters
-
-
 @cache
 def _of_vendor(
     model: type[models.Model], columns: tuple[str, ...], vendor: str
 ) -> tuple[list[str], list[tuple[int, Any]]]:
+    """The fields' names, and what turns the raw values of some, by index, into theirs."""
     fields = [next(field for field in model._meta.concrete_fields if field.column == column) for column in columns]
-    found = []
-    for index, field in enumerate(fields):
-        column = field.get_col(model._meta.db_table)
-        chain = [*connection.ops.get_db_converters(column), *field.get_db_converters(connection)]
-        if chain:
-            found.append((index, _chained(chain, column)))
-    return [field.attname for field in fields], found
+    converters = [(index, converter(field)) for index, field in enumerate(fields)]
+    return [field.attname for field in fields], [(index, convert) for index, convert in converters if convert]
 
 
-def _chained(chain: Sequence[Any], column: Any) -> Any:
+def converter(field: models.Field[Any, Any]) -> Callable[[Any], Any] | None:
+    """What turns a raw value of this database into the field's; ``None`` if it is that already."""
+    column = field.get_col(field.model._meta.db_table)
+    chain = [*connection.ops.get_db_converters(column), *field.get_db_converters(connection)]
+
     def convert(value: Any) -> Any:
         for each in chain:
             value = each(value, column, connection)
         return value
 
-    return convert
+    return convert if chain else None

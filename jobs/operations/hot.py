@@ -110,15 +110,7 @@ def _hex(value: Any) -> str:
 
 @cache
 def _timestamp(vendor: str) -> Any:
-    field = Job._meta.get_field("created_at")
-    chain = connection.ops.get_db_converters(field.get_col(Job._meta.db_table))
-
-    def convert(value: Any) -> Any:
-        for each in chain:
-            value = each(value, None, connection)
-        return value
-
-    return convert
+    return sql.converter(Job._meta.get_field("created_at")) or (lambda value: value)
 
 
 @cache
