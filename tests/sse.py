@@ -66,16 +66,20 @@ class Streaming:
         self.headers = {name.decode().lower(): value.decode() for name, value in start["headers"]}
 
     async def block(self, timeout: float = TIMEOUT_SECONDS) -> Event:
-        """The next block, whatever it is; ``EOFError`` at the end."""
+        """The next block, but how the queues stand, which comes when it likes; ``EOFError`` at the end."""
         async with asyncio.timeout(timeout):
-            while "\n\n" not in self._text:
-                if self.ended:
-                    raise EOFError(self._text)
-                await self._read(timeout)
-        block, _, self._text = self._text.partition("\n\n")
-        event = parse(block)
+            while (event := await self._next_block(timeout)).event == "queue.status":
+                pass
         self.cursor = self.cursor if event.id is None else event.id
         return event
+
+    async def _next_block(self, timeout: float) -> Event:
+        while "\n\n" not in self._text:
+            if self.ended:
+                raise EOFError(self._text)
+            await self._read(timeout)
+        block, _, self._text = self._text.partition("\n\n")
+        return parse(block)
 
     async def event(self, *names: str) -> Event:
         """The next event (of one of these names), passing over comments and id lines."""

@@ -62,13 +62,15 @@ class Follower:
 
 
 async def blocks(answer: httpx.Response) -> AsyncIterator[Event]:
-    """The stream's blocks as they come."""
+    """The stream's blocks as they come, but how the queues stand and that it is alive, which come when they like."""
     text = ""
     async for part in answer.aiter_text():
         text += part
         while "\n\n" in text:
             block, _, text = text.partition("\n\n")
-            yield parse(block)
+            event = parse(block)
+            if event.event != "queue.status" and not event.comment:
+                yield event
 
 
 def tell(job: Job, count: int) -> None:
