@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -90,20 +91,26 @@ class DeclaredSteps:
         return ruling
 
     def tell_progress(self, progress: dict[str, Any]) -> bool:
-        """Tell how far the current step is, if the handler says so in ``percent``; ``False`` if that has to wait,
-        because it was told less than ``step_progress_seconds`` ago."""
+        """Tell how far the current step is, if the handler says so in ``percent``.
+
+        ``False`` if that has to wait: it was told less than ``step_progress_seconds`` ago, or somebody else writes
+        there just now.
+        """
         percent = progress.get("percent")
-        if not self.current or not isinstance(percent, int | float):
+        if not self.current or not isinstance(percent, int | float) or not isfinite(percent):
             return True
         news = (self.current, min(max(float(percent), 0.0), 100.0), str(progress.get("message", "")))
         if news == self._told:
             return True
         if time.monotonic() < self._told_at + settings.CONFIG.step_progress_seconds:
             return False
-        self._told, self._told_at = news, time.monotonic()
+        self._told_at = time.monotonic()
         name, share, message = news
-        workflow_steps.progress(self._context.job_id, self._context.token, name=name, percent=share, message=message)
-        return True
+        done = workflow_steps.progress(
+            self._context.job_id, self._context.token, name=name, percent=share, message=message
+        )
+        self._told = news if done else self._told
+        return done
 
     def _begin(self, step: Step) -> None:
         with self._context.guard.lifted():

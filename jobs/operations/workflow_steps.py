@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobs.errors import PermanentError
 from jobs.events.ledger import ledger
 from jobs.failpoints import failpoint
-from jobs.models import Job
+from jobs.models import Job, Scope
 from jobs.models_workflows import StepState, WorkflowStep
 from jobs.operations.leases import held, lock_held
 from jobs.operations.step_events import tell
@@ -38,13 +38,21 @@ def _require_right(job: Job) -> None:
 
 
 def progress(job_id: int, token: int, *, name: str, percent: float, message: str) -> bool:
-    """How far the step is; ``False`` if the claim is over or the step has ended."""
+    """How far the step is; nothing, if the claim is over or the step has ended.
+
+    ``False`` if somebody else holds the job or its scope: nobody is waited for, because the caller has a heart to keep
+    beating.
+    """
     with ledger() as book:
-        job = lock([job_id]).get(job_id)
-        if job is None or not held(job, token):
-            return False
+        job = lock([job_id], skip_locked=True).get(job_id)
+        if job is None or job.scope_id is None or not _is_free(job.scope_id):
+            return job is not None and job.scope_id is None
         running = WorkflowStep.objects.filter(job=job, run=job.run, name=name, state=StepState.RUNNING)
-        if not running.update(percent=percent, message=message):
-            return False
-        tell(book, job, "progress", name, percent=percent, message=message)
+        if held(job, token) and running.update(percent=percent, message=message):
+            tell(book, job, "progress", name, percent=percent, message=message)
         return True
+
+
+def _is_free(scope_id: int) -> bool:
+    """Whether the events of this scope can be numbered at once; if so they are ours to number."""
+    return Scope.objects.select_for_update(skip_locked=True).filter(pk=scope_id).first() is not None

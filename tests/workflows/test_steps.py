@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 
 from jobs import invariants
-from jobs.models import Job, JobEvent, JobLog
+from jobs.models import Job, JobEvent, JobLog, Scope
+from jobs.models_workflows import WorkflowStep
+from jobs.operations.workflow_steps import progress
 from jobs.operations.workflows import start
-from jobs.testing import run_next_killed, run_until_idle
+from jobs.testing import run_next, run_next_killed, run_until_idle
 from jobs.workflows import Automation
 from tests.cast import Cast
 from tests.workflows import kinds
@@ -86,3 +90,27 @@ def test_a_step_that_ends_the_request_is_told_before_the_end(cast: Cast) -> None
         "percentage": 0,
         "message": "it can't be read",
     }
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no locks on rows")
+def test_progress_waits_for_nobody_who_holds_the_stream(cast: Cast) -> None:
+    job = start("test_five", {}, user=cast.player1)
+    run_next()
+    run_next()
+    job.refresh_from_db()
+    WorkflowStep.objects.create(job=job, name="check")
+    Job.objects.filter(pk=job.pk).update(status="running")
+    told_before = JobEvent.objects.count()
+
+    def report() -> bool:
+        try:
+            return progress(job.pk, job.token, name="check", percent=50, message="half")
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as other:
+        with transaction.atomic():
+            assert Scope.objects.select_for_update().get(jobs=job)
+            assert other.submit(report).result(timeout=10) is False
+        assert other.submit(report).result(timeout=10) is True
+    assert JobEvent.objects.count() == told_before + 1
