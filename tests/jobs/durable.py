@@ -254,7 +254,7 @@ def teller(ctx: JobContext, wish: Wish) -> JsonValue:
     ctx.progress(percent=50)
     ctx.log("after the nap")
     ctx.step("shaky", _shaky)
-    return [type(pair).__name__, pair]
+    return [type(pair).__name__, list(pair)]
 
 
 def _shaky() -> None:
