@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import random
@@ -89,14 +90,21 @@ def part(ctx: JobContext, wish: Wish) -> JsonValue:
 
 def caller(ctx: JobContext, wish: Wish) -> JsonValue:
     """A family as deep as there are texts, at whose end somebody sleeps."""
+    if not wish.texts and wish.do == "network":
+        return ctx.io("network", _slow_network)
     if not wish.texts:
         ctx.sleep("nap", 60)
         return "slept"
     try:
-        deeper: JsonValue = ctx.call("deeper", CALLER, texts=wish.texts[1:])
+        deeper: JsonValue = ctx.call("deeper", CALLER, do=wish.do, texts=wish.texts[1:])
     except ChildFailed as error:
         return {"failed": error.code}
     return deeper
+
+
+async def _slow_network(*, idempotency_key: str) -> str:
+    await asyncio.sleep(60)
+    return idempotency_key
 
 
 def submitter(ctx: JobContext, wish: Wish) -> JsonValue:

@@ -21,6 +21,8 @@ from jobs.states import Status
 from jobs.testing import run_next, run_until_idle
 from tests.jobs import durable
 from tests.jobs.durable import CALLER, GATHERER, Wish
+from tests.processes import Stack
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -165,3 +167,16 @@ def test_too_many_at_once_are_refused(config: Callable[..., None]) -> None:
     error = fresh(job).error
     assert error is not None
     assert error["code"] == "too_many"
+
+
+@pytest.mark.integration
+def test_a_family_whose_youngest_runs_is_called_off_and_lets_the_next_in_its_lane_go(stack: Stack) -> None:
+    job = enqueue(CALLER, Wish(do="network", texts=["x", "x"]), scope="test:1", ordering_key="lane:a")
+    following = enqueue(GATHERER, Wish(texts=["a", "b"]), ordering_key="lane:a")
+    stack.start("worker", "scheduler")
+    wait_until(lambda: statuses()[:1] + statuses()[2:] == ["waiting", "waiting", "running"])
+    cancel(job.pk)
+    wait_until(lambda: fresh(following).ended)
+    assert fresh(following).result == ["A", "B"]
+    assert set(Job.objects.filter(type=CALLER.name).values_list("status", flat=True)) == {"cancelled"}
+    assert not invariants.broken(liveness=False)
