@@ -139,4 +139,5 @@ STORY_EVENT = JobType(
     payload=StoryEvent,
     result=Applied | Rejected,
     handler="games.handlers.story_event:run",
+    internal=True,
 )
