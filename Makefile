@@ -4,6 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP := $(BIN)/pip install -qq --disable-pip-version-check --no-input
+SOAK_SECONDS ?= 3600
 SLOW := integration or browser or chaos
 # Most tests wait for processes most of the time: three at once keep two cores busy.
 PYTEST := $(BIN)/python -m pytest -q -n 3
@@ -37,8 +38,8 @@ chaos: .venv/installed-dev  ## All of the proof (docs/proof.md): every failure a
 	@DEBUG=1 $(BIN)/python manage.py chaos --jobs 10000 --seconds 100 --database postgres
 	@DEBUG=1 $(BIN)/python manage.py chaos --jobs 2000 --seconds 100 --database sqlite
 
-soak: .venv/installed-dev  ## An hour under fire.
-	@DEBUG=1 $(BIN)/python manage.py chaos --jobs 200000 --seconds 3600 --database postgres
+soak: .venv/installed-dev  ## An hour under fire; less with SOAK_SECONDS=600.
+	@DEBUG=1 $(BIN)/python manage.py chaos --jobs $$(( 50 * $(SOAK_SECONDS) )) --seconds $(SOAK_SECONDS) --database postgres
 
 venv: .venv/installed-dev  ## Make the virtual environment, with the tests' needs.
 

@@ -4,6 +4,7 @@ jobs.E001  a job type names a queue that no worker can serve
 jobs.W001  Redis may throw tickets away: its policy is not noeviction
 jobs.W002  Redis lets anyone in: no password
 jobs.W003  unfinished jobs are of a version of their type that the code no longer has (with --deploy)
+jobs.W004  PostgreSQL may forget in a crash what it said was committed (with --deploy)
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.db import Error as DatabaseError
+from django.db import connection
 from django.db.models import Count
 from redis.exceptions import RedisError
 
 from jobs.models import Job
 from jobs.registry import versions
 from jobs.transport import transport
+
+LASTING = ("fsync", "full_page_writes", "synchronous_commit")
 
 
 @register()
@@ -76,3 +80,18 @@ def versions_are_there(**_: Any) -> list[CheckMessage]:
         for name, version, count in counted
         if (name, version) not in versions()
     ]
+
+
+@register(deploy=True)
+def commits_are_kept(**_: Any) -> list[CheckMessage]:
+    """An acknowledged job is one that is committed: the database must not say so before it is written down."""
+    if connection.vendor != "postgresql":
+        return []
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT name FROM pg_settings WHERE name = ANY(%s) AND setting = 'off'", [[*LASTING]])
+            off = [name for (name,) in cursor.fetchall()]
+    except DatabaseError:
+        return []
+    hint = "Set it to on for this database: a crash would take jobs with it that callers were told of."
+    return [Warning(f"PostgreSQL runs with {name} = off.", hint=hint, id="jobs.W004") for name in sorted(off)]

@@ -15,7 +15,7 @@ from jobs.states import Status
 def no_tick_is_overdue() -> list[Row]:
     """No schedule that is in force has a tick whose time was up long ago."""
     late = Schedule.objects.in_force().filter(next_at__lt=ago())
-    return list(late.values("name", "next_at")[:MOST_ROWS])
+    return [dict(row) for row in late.values("name", "next_at")[:MOST_ROWS]]
 
 
 def nobody_waits_for_the_idle() -> list[Row]:
@@ -28,7 +28,7 @@ def nobody_waits_for_the_idle() -> list[Row]:
     busy = set(Job.objects.filter(queue__in=served, started_at__gt=ago()).values_list("queue", flat=True).distinct())
     waiting = Job.objects.filter(status=Status.QUEUED, held_back_by="", queued_at__lt=ago())
     stuck = waiting.filter(queue__in=served - busy - pauses.queues())
-    return list(stuck.values("id", "queue", "queued_at")[:MOST_ROWS])
+    return [dict(row) for row in stuck.values("id", "queue", "queued_at")[:MOST_ROWS]]
 
 
 LIVENESS = (no_tick_is_overdue, nobody_waits_for_the_idle)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client as Browser
 
 from accounts.models import AuditEntry
@@ -113,3 +114,9 @@ def test_a_job_type_on_a_queue_that_nobody_serves_is_an_error(monkeypatch: pytes
 def test_jobs_of_other_queues_are_left_alone() -> None:
     QueueSettings.objects.create(queue="llm", max_attempts=9)
     assert Job.objects.get(pk=enqueue(ECHO, Plan()).pk).max_attempts == 3
+
+
+def test_a_database_that_forgets_what_it_committed_is_warned_of() -> None:
+    off = {message.msg for message in checks.commits_are_kept()}
+    trusting = {"fsync", "full_page_writes"} if connection.vendor == "postgresql" else set()  # see tests/servers.py
+    assert off == {f"PostgreSQL runs with {name} = off." for name in trusting}
