@@ -26,6 +26,7 @@ WORKLOADS = {
     "crowd": (OURS,),
     "sleep": (OURS, THEIRS),
     "submit": (OURS, THEIRS),
+    "chat": (OURS,),
 }
 RUN_SECONDS = 120
 RESULT = PROJECT / "var" / "bench.json"

@@ -43,6 +43,7 @@ class Aim(NamedTuple):
 
 AIMS = {
     "submit, 50 clients, p99": Aim(100, "ms"),
+    "chat, 50 clients, p99": Aim(100, "ms"),
     "submit to start, p50": Aim(10, "ms"),
     "commit to 500 sockets and 200 streams, p99": Aim(1000, "ms"),
     "400 jobs of 0.5 s, 100 at once: wall": Aim(2.6, "s"),

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import cycle
+from types import MappingProxyType
 from typing import NamedTuple
 
 from bench.http import Connection
@@ -25,10 +26,11 @@ TEXT = "I lift the lantern, step over the broken stair and look for whatever kno
 
 
 class Client(NamedTuple):
-    """Someone who acts: with this token, at these paths in turn."""
+    """Someone who acts: with this token, at these paths in turn, by sending this."""
 
     token: str
     paths: Sequence[str]
+    body: Mapping[str, str] = MappingProxyType({"text": TEXT})
 
 
 class Player:
@@ -37,12 +39,24 @@ class Player:
     def __init__(self, connection: Connection, client: Client) -> None:
         self._connection = connection
         self._paths = cycle(client.paths)
+        self._body = dict(client.body)
 
     async def act(self) -> float:
         """Submit once; seconds from sending the request to having read the answer."""
         started = time.perf_counter()
-        await self._connection.post(next(self._paths), {"text": TEXT})
+        await self._connection.post(next(self._paths), self._body)
         return time.perf_counter() - started
+
+
+def measure_paced(base_url: str, clients: Sequence[Client], what: str) -> list[Measure]:
+    """Many at a human pace."""
+    return asyncio.run(_measure_paced(base_url, clients, what))
+
+
+async def _measure_paced(base_url: str, clients: Sequence[Client], what: str) -> list[Measure]:
+    async with _connected(base_url, clients) as players:
+        paced = await asyncio.gather(*(_paced(player) for player in players))
+    return latencies(f"{what}, {len(clients)} clients", [seconds for each in paced for seconds in each])
 
 
 def measure_submit(base_url: str, client: Client, clients: Sequence[Client]) -> list[Measure]:

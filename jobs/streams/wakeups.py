@@ -58,16 +58,20 @@ class Wakeups:
     async def _receive_for_ever(self) -> None:
         while True:
             try:
-                message = await self._layer.receive(self._channel)
-                self._hear(int(message["scope"]), message)
+                self._hear(await self._layer.receive(self._channel))
             except Exception as error:
                 await _pause(error)
 
-    def _hear(self, scope_id: int, message: dict[str, Any]) -> None:
-        if message.get("type") == MESSAGE_TYPE:
-            self._on_passing(scope_id, Ephemeral.from_message(message))
-        else:
-            self._on_head(scope_id, int(message["head"]))
+    def _hear(self, message: dict[str, Any]) -> None:
+        """What another release says, or somebody else on Redis, may be nothing that we know."""
+        try:
+            scope_id = int(message["scope"])
+            if message["type"] == MESSAGE_TYPE:
+                self._on_passing(scope_id, Ephemeral.from_message(message))
+            else:
+                self._on_head(scope_id, int(message["head"]))
+        except (LookupError, TypeError, ValueError) as error:
+            logger.debug("a message that says nothing: %r", error)
 
     async def _join_for_ever(self) -> None:
         while True:

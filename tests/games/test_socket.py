@@ -25,9 +25,11 @@ from accounts.threads import in_thread
 from games import operations
 from games.attendance import attendance
 from games.models import Game, Membership, Role
+from jobs import queue_settings
 from jobs.events.ledger import ledger
 from jobs.models import Job
 from queueproject.asgi import application
+from queueproject.env import QueueDefaults
 from tests import servers
 from tests.cast import Cast
 from tests.processes import Stack
@@ -501,6 +503,20 @@ async def test_an_open_socket_says_that_its_member_is_here(game: Game) -> None:
             return bool(await seen() > first)
 
         await await_until(later)
+
+
+async def test_a_full_line_is_told_with_when_to_come_back(game: Game, config: Callable[..., None]) -> None:
+    config(queue_settings={"player_actions": QueueDefaults(waiting_per_user=1)})
+    queue_settings.forget()
+    try:
+        async with entered(game, "player1") as client:
+            for number in ("1", "2"):
+                await client.send("action", id=number, text="I wave.")
+            assert (await client.next("ack"))["id"] == "1"
+            error = await client.next("error")
+            assert (error["id"], error["retry_after"] > 0, bool(error["detail"])) == ("2", True, True)
+    finally:
+        queue_settings.forget()
 
 
 async def test_a_database_that_stumbles_costs_an_error_frame(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:

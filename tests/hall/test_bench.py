@@ -11,7 +11,7 @@ import pytest
 from bench import sleeping, starting, submitting
 from bench.measures import AIMS, Aim, Measure, Row, latencies, percentile, row
 from bench.memory import peak, session
-from bench.ours import crowd, sleep, start, submit, watch
+from bench.ours import chat, crowd, sleep, start, submit, watch
 from bench.table import OURS, THEIRS, lines
 from tests.waiting import wait_until
 
@@ -77,7 +77,7 @@ def _brief(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("_brief")
-@pytest.mark.parametrize(("workload", "aims"), [(start, 1), (watch, 0), (crowd, 0), (sleep, 2), (submit, 1)])
+@pytest.mark.parametrize(("workload", "aims"), [(start, 1), (watch, 0), (crowd, 0), (sleep, 2), (submit, 1), (chat, 1)])
 def test_each_workload_runs_and_the_aims_are_about_its_numbers(workload: ModuleType, aims: int) -> None:
     measures = workload.measure()
     assert all(measure.value > 0 for measure in measures)
