@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from django.conf import settings
 from django.db import connection, models
 
 PREPARED_ROWS = 8
@@ -78,14 +79,15 @@ def _run(cursor: Any, statement: str, parameters: Mapping[str, Any]) -> list[tup
 
 
 def _cursor(count: int) -> Any:
-    if count > PREPARED_ROWS or not on_postgresql() or connection.queries_logged:
+    prepared = count <= PREPARED_ROWS and on_postgresql() and settings.CONFIG.database_prepare
+    if not prepared or connection.queries_logged:
         return connection.cursor()
     from django.db.backends.postgresql.base import ServerBindingCursor
 
     connection.ensure_connection()
     connection.connection.prepare_threshold = 0
-    prepared: Any = ServerBindingCursor(connection.connection)  # type: ignore[call-arg]
-    return connection.make_cursor(prepared)
+    cursor: Any = ServerBindingCursor(connection.connection)  # type: ignore[call-arg]
+    return connection.make_cursor(cursor)
 
 
 def instances(model: type[models.Model], columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> list[Any]:
