@@ -87,3 +87,12 @@ def test_a_stuck_thread_fails_its_job_and_its_slot_is_reported_lost(stack: Stack
     wait_until(lambda: Worker.objects.filter(lost_slots=0).exists())
     after = enqueue(ECHO, Plan(text="x"))
     assert end_of(after).status == Status.COMPLETED
+
+
+def test_a_spinning_thread_fails_its_job_and_the_other_slots_go_on(stack: Stack) -> None:
+    stack.start("worker")
+    job = enqueue(STUCK, Plan(do="spin"))
+    dead = end_of(job, timeout=60)
+    assert (dead.status, code(dead)) == (Status.DEAD, "timeout")
+    wait_until(lambda: Worker.objects.filter(lost_slots=1).exists())
+    assert end_of(enqueue(ECHO, Plan(text="x")), timeout=60).status == Status.COMPLETED
