@@ -6,6 +6,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import models
 from django.db.models.functions import Now
+from django.utils import timezone
 from uuid6 import uuid7
 
 PREFIX_CHARACTERS = 12
@@ -41,6 +42,12 @@ class ApiToken(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
+
+    @property
+    def usable(self) -> bool:
+        """Neither expired nor revoked, and its user is active."""
+        in_time = self.expires_at is None or self.expires_at > timezone.now()
+        return in_time and self.revoked_at is None and self.user.is_active
 
 
 class StreamPass(models.Model):

@@ -53,8 +53,8 @@ def authenticate(raw: str) -> ApiToken | None:
     shape = SHAPE.fullmatch(raw)
     if shape is None:
         return None
-    token = _usable().filter(prefix=shape["prefix"]).select_related("user").first()
-    if token is None or not secrets.compare_digest(token.digest, digest(shape["secret"])):
+    token = ApiToken.objects.filter(prefix=shape["prefix"]).select_related("user").first()
+    if token is None or not token.usable or not secrets.compare_digest(token.digest, digest(shape["secret"])):
         return None
     _note_use(token)
     return token

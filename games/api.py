@@ -163,7 +163,7 @@ def post_action(
     """Act, as a player or as a DM. The same `Idempotency-Key` twice is one action."""
     job = act(
         user=request.user,
-        game=queries.get_game(request.user, game_id),
+        game=queries.get_seat(request.user, game_id),
         text=action.text,
         changes=action.changes,
         idempotency_key=idempotency_key,

@@ -49,7 +49,7 @@ class Taken(Schema):
 @router.post("/chat", response=Taken, auth=CAN_PLAY)
 def post_chat(request: HttpRequest, said: ChatIn, idempotency_key: Header[str] = "") -> dict[str, Any]:
     """Say something in a game. The same `Idempotency-Key` twice is one message."""
-    game = queries.get_game(request.user, said.game())
+    game = queries.get_seat(request.user, said.game())
     try:
         job = chat(user=request.user, game=game, text=said.message, idempotency_key=idempotency_key)
     except Invalid as error:

@@ -61,13 +61,6 @@ class GameQuerySet(models.QuerySet["Game"]):
         """The games this user is a member of. Being a superuser makes nobody a member."""
         return self.filter(pk__in=Membership.objects.of(user).values("game"))
 
-    def with_role_of(self, user: AbstractBaseUser | AnonymousUser) -> GameQuerySet:
-        """With what this user is there, so that ``role_of`` need not ask again and again; none for strangers."""
-        role = Membership.objects.of(user).filter(game=models.OuterRef("pk")).values("role")[:1]
-        asked = models.Value(user.pk, output_field=models.BigIntegerField(null=True))
-        known = {"role_asked_of": asked, "role_found": models.Subquery(role)}
-        return self.visible_to(user).annotate(**known)
-
     def decidable_by(self, user: AbstractBaseUser | AnonymousUser) -> GameQuerySet:
         """The games whose drafts this user decides on."""
         return self.filter(pk__in=Membership.objects.of(user).filter(role=Role.DM).values("game"))
@@ -110,8 +103,7 @@ class Game(models.Model):
     created_at = models.DateTimeField(db_default=Now())
 
     cursor: int  # by ``with_cursor`` only
-    role_asked_of: int | None = None  # by ``with_role_of`` only
-    role_found: str
+    seat: Membership | None = None  # by ``games.queries.get_seat`` only
 
     objects = GameQuerySet.as_manager()
 
@@ -137,8 +129,8 @@ class Game(models.Model):
 
     def role_of(self, user: AbstractBaseUser | AnonymousUser) -> Role | None:
         """What this user is here; ``None`` for a stranger."""
-        if self.role_asked_of is not None and self.role_asked_of == user.pk:
-            return Role(self.role_found)
+        if self.seat is not None and self.seat.user_id == user.pk:
+            return Role(self.seat.role)
         role = Membership.objects.of(user).filter(game=self).values_list("role", flat=True).first()
         return Role(role) if role else None
 

@@ -19,15 +19,24 @@ if TYPE_CHECKING:
 
 
 def get_game(user: Viewer, game_id: UUID) -> Game:
-    """The game with its ``cursor`` and the user's role; ``NotFound`` also for one this user may not see.
+    """The game with its ``cursor``; ``NotFound`` also for one this user may not see.
 
     Read it before what else a page shows: events after the cursor may then tell of what is already there, but
     none that is missing lies before it.
     """
-    game = Game.objects.with_role_of(user).with_cursor().filter(pk=game_id).first()
+    game = Game.objects.visible_to(user).with_cursor().filter(pk=game_id).first()
     if game is None:
         raise NotFound(NO_GAME)
     return game
+
+
+def get_seat(user: Viewer, game_id: UUID) -> Game:
+    """The game to act in, which knows the user's role from the same statement; ``NotFound`` like ``get_game``."""
+    seat = Membership.objects.of(user).filter(game=game_id).select_related("game").first()
+    if seat is None:
+        raise NotFound(NO_GAME)
+    seat.game.seat = seat
+    return seat.game
 
 
 def memberships(user: Viewer) -> QuerySet[Membership, Any]:
