@@ -13,8 +13,9 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from jobs.models import Job
+from jobs.models import Job, Worker
 from jobs.operations import leases
 from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.states import Status
@@ -43,6 +44,7 @@ def _some_jobs() -> None:
     enqueue(ECHO, Plan(), delay=timedelta(hours=1))
     enqueue_many(ECHO, [Plan()] * 3)
     leases.register(name="w", queues=["system"], slots=1)
+    Worker.objects.update(lease_until=timezone.now() + timedelta(hours=1))  # rq's command takes longer than a lease
 
 
 @pytest.mark.usefixtures("_some_jobs")
@@ -72,6 +74,7 @@ def test_workers_are_those_of_the_record_whatever_redis_has_forgotten(root: Clie
     leases.register(name="vm.77", queues=["system"], slots=1)
     leases.register(name="vm.78", queues=["llm"], slots=1)
     gone = leases.register(name="vm.79", queues=["system"], slots=1)
+    Worker.objects.update(lease_until=timezone.now() + timedelta(hours=1))
     leases.resign(gone.pk)
     page = root.get(f"{RQ}workers/{SYSTEM}/").content.decode()
     assert "vm.77" in page
