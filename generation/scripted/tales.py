@@ -129,7 +129,7 @@ DARKER = re.compile(r"\b(?:dark|darker|grim|grimmer|horror|scary)\b")
 TITLES = ["What the {place} kept", "A night in the {place}", "The {place}, and after", "Steps in the {place}"]
 MOST_PARTS = 8
 """Of the scene, in a chapter."""
-MOST_SENTENCES = 3
+MOST_SENTENCES = 4
 """Of one event's description."""
 
 
