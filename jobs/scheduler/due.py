@@ -37,14 +37,17 @@ def run_due() -> float:
         return settings.CONFIG.tick_seconds
     with ledger(lanes={lane for _, lane in found if lane is not None}) as book:
         jobs = [job for job in lock([pk for pk, _ in found]).values() if job.status == Status.SCHEDULED]
-        apply(book, [_runnable(book, job) for job in jobs])
+        placed: set[int] = set()
+        apply(book, [_runnable(book, job, placed) for job in jobs])
     return 0.0 if len(found) == BATCH else settings.CONFIG.tick_seconds
 
 
-def _runnable(book: Ledger, job: Job) -> Move:
+def _runnable(book: Ledger, job: Job, placed: set[int]) -> Move:
+    """``placed``: the lanes in which one of this batch has just taken its place, which no query sees yet."""
     blocked = bool(waits_for_others([job]))
     if job.lane_id is None or job.place is not None:
         return Move(job, Status.PENDING, "job.pending") if blocked else Move(job, Status.QUEUED, "job.queued")
-    ahead = take_place(book, job) or blocked
+    ahead = take_place(book, job) or blocked or job.lane_id in placed
+    placed.add(job.lane_id)
     to, event = (Status.PENDING, "job.pending") if ahead else (Status.QUEUED, "job.queued")
     return Move(job, to, event, changes={"place": job.place})

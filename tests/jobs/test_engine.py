@@ -10,13 +10,16 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.db import DataError, connection, transaction
+from django.db.models.functions import Now
 
+from jobs import invariants
 from jobs.errors import Conflict, Invalid
 from jobs.events.ledger import LedgerError, ledger
 from jobs.models import IdempotencyKey, Job, JobEvent, JobLog, Lane, Scope
 from jobs.operations import leases
 from jobs.operations.enqueue import enqueue
 from jobs.operations.outcomes import Ended, settle
+from jobs.scheduler.due import run_due
 from jobs.scheduler.expiry import run_expiry
 from jobs.states import Status
 from jobs.testing import run_next, run_next_killed, run_until_idle
@@ -295,6 +298,17 @@ def test_a_delayed_job_takes_its_place_when_it_is_due() -> None:
     run_next()
     run_until_idle()
     assert kinds.ran == ["soon", "late"]
+
+
+def test_delayed_jobs_of_one_lane_that_are_due_together_run_one_after_another() -> None:
+    for text in "abc":
+        enqueue(ECHO, Plan(text=text), delay=timedelta(hours=1), ordering_key="lane:a")
+    Job.objects.update(scheduled_at=Now() - timedelta(seconds=1))
+    run_due()
+    assert list(Job.objects.order_by("place").values_list("status", flat=True)) == ["queued", "pending", "pending"]
+    assert not invariants.broken(liveness=False)
+    run_until_idle()
+    assert kinds.ran == ["a", "b", "c"]
 
 
 def test_a_job_not_started_in_time_expires_and_lets_the_next_go() -> None:

@@ -1,6 +1,7 @@
 """Any order of the queue's operations, on the real tables: after each the invariants hold, and all can still end.
 
-Workers are rows here, and what runs is what the test says: claimed, failed, waiting, paused, taken back.
+Workers are rows here, and what runs is what the test says: claimed, failed, waiting for children, answers and times,
+paused, taken back.
 """
 
 from __future__ import annotations
@@ -21,12 +22,16 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from jobs import invariants
 from jobs.errors import Conflict
-from jobs.models import Job, Worker
-from jobs.operations import dispatch, leases, waits
+from jobs.events.ledger import ledger
+from jobs.models import Job, Wait, Worker
+from jobs.operations import answers, dispatch, leases, waits
 from jobs.operations.controls import cancel, revive
 from jobs.operations.enqueue import enqueue
 from jobs.operations.leases import CancelRequested, LeaseLost
 from jobs.operations.outcomes import Ended, How, settle
+from jobs.operations.transitions import lock
+from jobs.registry import Call
+from jobs.scheduler.called_off import run_called_off
 from jobs.scheduler.due import run_due, run_released
 from jobs.scheduler.expiry import run_expiry
 from jobs.states import FINAL, Status
@@ -88,6 +93,13 @@ class Queue(RuleBasedStateMachine):
         self._on_a_root(which, cancel)
 
     @rule(which=which)
+    def call_off_a_child(self, which: int) -> None:
+        children = list(Job.objects.filter(parent__isnull=False).order_by("id").values_list("pk", flat=True))
+        if children:
+            with suppress(Conflict):
+                cancel(children[which % len(children)])
+
+    @rule(which=which)
     def run_again(self, which: int) -> None:
         self._on_a_root(which, revive)
 
@@ -124,15 +136,45 @@ class Queue(RuleBasedStateMachine):
         assert settle([ended(job, how)]) == ({job.pk} if mine else set())
 
     @precondition(lambda self: self.claims)
-    @rule(which=which)
-    def wait_for_a_child(self, which: int) -> None:
+    @rule(which=which, count=st.integers(1, 2))
+    def wait_for_children(self, which: int, count: int) -> None:
+        """Of a request, or of a child of one: three generations."""
         job = self.claims[which % len(self.claims)]
-        if job.type != PARENT.name:
-            return
+        if job.type == PARENT.name or (job.type == CHILD.name and job.parent_id == job.root_id):
+            calls = [(f"ask.{job.run}.{job.token}.{n}", Call(CHILD)) for n in range(count)]
+            self._wait(job, lambda: waits.gather(job.pk, job.token, name="ask", calls=calls))
+
+    @precondition(lambda self: self.claims)
+    @rule(which=which)
+    def sleep(self, which: int) -> None:
+        job = self.claims[which % len(self.claims)]
+        an_hour = answers.from_now(timedelta(hours=1))
+        self._wait(job, lambda: answers.sleep(job.pk, job.token, name=f"nap.{job.token}", until=an_hour))
+
+    @precondition(lambda self: self.claims)
+    @rule(which=which, timeout=st.sampled_from([None, timedelta(hours=1)]))
+    def wait_for_an_answer(self, which: int, timeout: timedelta | None) -> None:
+        job = self.claims[which % len(self.claims)]
+        self._wait(job, lambda: answers.receive(job.pk, job.token, name=f"news.{job.token}", timeout=timeout))
+
+    def _wait(self, job: Job, wait: Callable[[], object]) -> None:
         self.claims.remove(job)
         with suppress(LeaseLost, CancelRequested):
-            name = f"ask.{job.run}.{job.token}"
-            waits.call(job.pk, job.token, name=name, job_type=CHILD, payload=Plan().model_dump())
+            wait()
+
+    @rule(which=which, early=st.integers(0, 2))
+    def answer(self, which: int, early: int) -> None:
+        """To what is waited for, or will be after so many claims."""
+        open_ = list(Job.objects.open().order_by("id").values_list("pk", flat=True))
+        if open_:
+            with ledger() as book:
+                job = lock([open_[which % len(open_)]]).popitem()[1]
+                answers.give(book, job, name=f"news.{job.token + early}", answer=which)
+
+    @rule()
+    def time_passes(self) -> None:
+        Wait.objects.filter(due_at__isnull=False).update(due_at=Now() - timedelta(seconds=1))
+        answers.wake(10)
 
     @rule(worker=st.integers(0, 1))
     def shut_down(self, worker: int) -> None:
@@ -154,6 +196,7 @@ class Queue(RuleBasedStateMachine):
         Job.objects.filter(status=Status.SCHEDULED).update(scheduled_at=Now() - timedelta(seconds=1))
         run_due()
         run_released()
+        run_called_off()
 
     @rule()
     def expire(self) -> None:
@@ -187,6 +230,9 @@ class Queue(RuleBasedStateMachine):
             leases.hand_back(leases.claims_of(self.workers[0]))
             leases.rescue()
             self.due()
+            self.time_passes()
+            for job in Job.objects.filter(status=Status.WAITING).order_by("id"):
+                self._answer_all(job)
             jobs = leases.claim_next(QUEUES, limit=50, worker_id=self.workers[0])
             for job in jobs:
                 settle([ended(job, How.DONE)])
@@ -194,6 +240,12 @@ class Queue(RuleBasedStateMachine):
                 break
         assert not list(Job.objects.exclude(status__in=FINAL).values("id", "status"))
         self.the_record_holds()
+
+    @staticmethod
+    def _answer_all(job: Job) -> None:
+        for name in list(job.waits.filter(state="open", awaited_at__isnull=False).values_list("name", flat=True)):
+            with ledger() as book:
+                answers.give(book, lock([job.pk])[job.pk], name=name, answer=None)
 
     @staticmethod
     def _on_a_root(which: int, act: Callable[[int], object]) -> None:
