@@ -18,11 +18,11 @@ from jobs.models import Job, Wait
 from jobs.models_waits import WaitState
 from jobs.operations import answers
 from jobs.operations.controls import cancel
-from jobs.operations.enqueue import enqueue
+from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.operations.transitions import lock
 from jobs.scheduler.timers import run_timers
 from jobs.states import Status
-from jobs.testing import run_next
+from jobs.testing import run_next, run_until_idle
 from jobs.why import why_waiting
 from tests.jobs.durable import NAP, NEW, OLD, RECEIVER, Wish
 from tests.processes import Stack
@@ -39,6 +39,10 @@ def fresh(job: Job) -> Job:
 
 def make_due(job: Job) -> None:
     Wait.objects.filter(job=job).update(due_at=Now() - timedelta(seconds=1))
+
+
+def make_due_all() -> None:
+    Wait.objects.filter(due_at__isnull=False).update(due_at=Now() - timedelta(seconds=1))
 
 
 def give(job: Job, name: str, answer: object) -> bool:
@@ -122,6 +126,22 @@ def test_thousands_of_sleepers_cost_the_scheduler_one_indexed_statement() -> Non
     assert len(captured) == 1
     plan = Wait.objects.due().order_by("due_at").values_list("pk", "job")[:200].explain()
     assert "wait_due" in plan
+
+
+def statements_to_wake(count: int) -> int:
+    jobs = enqueue_many(NAP, [Wish(seconds=60)] * count)
+    while run_next():
+        pass
+    make_due_all()
+    with CaptureQueriesContext(connection) as captured:
+        run_timers()
+    assert Job.objects.filter(pk__in=[job.pk for job in jobs], status=Status.QUEUED).count() == count
+    run_until_idle()
+    return len(captured)
+
+
+def test_many_sleepers_wake_in_hardly_more_statements_than_a_few() -> None:
+    assert statements_to_wake(60) <= statements_to_wake(3) + 4, "SQLite takes a thousand parameters at once"
 
 
 @pytest.mark.integration
