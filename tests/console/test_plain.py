@@ -11,6 +11,8 @@ import pytest
 
 from accounts import tokens
 from accounts.models import Scope
+from approvals.models import Approval
+from approvals.operations import decide
 from games.models import Decisions, Game, Membership
 from tests.cast import Cast
 from tests.processes import Stack
@@ -89,6 +91,27 @@ def test_a_request_that_failed_is_asked_again(stack: Stack, game: Game, token: s
     console.type("/retry")
     console.says("status: done")
     assert console.end() == 0
+
+
+def test_where_a_dm_decides_a_player_reads_nothing_before_that(
+    stack: Stack, game: Game, cast: Cast, token: str, plain: Start
+) -> None:
+    Game.objects.update(decisions=Decisions.ASK)
+    stack.start(**QUICK)
+    player = plain(stack.base_url, token, str(game.pk))
+    dm = plain(stack.base_url, tokens.issue(cast.dm, "console", Scope.values)[1], str(game.pk))
+    for console in (player, dm):
+        console.says("connection: connected")
+    for times, (message, decision) in enumerate((("Hello?", "accept"), ("Anyone?", "reject")), start=1):
+        player.type(message)
+        player.says("status: a DM is deciding…", times=times)
+        approval = Approval.objects.get(status="pending")
+        decide(user=cast.dm, approval_id=approval.pk, version=1, decision=decision, reason="Not now.")
+    player.says("status: done")
+    player.says("status: not this time: Not now.")
+    assert player.end() == 0
+    assert not any(line.startswith("chunk:") for line in player.lines)
+    dm.says("chunk: ")
 
 
 def test_where_no_stream_gets_through_the_server_is_asked_instead(
