@@ -20,7 +20,7 @@ from games import operations
 from queueproject.api import api
 from tests.cast import Cast, assemble
 
-EXAMPLES = 5
+EXAMPLES = 4
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 STREAMS = "/v1/events/"
 
