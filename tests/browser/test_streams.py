@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from django.test import Client
 from playwright.sync_api import Page
@@ -35,7 +33,7 @@ def tell(job: Job, count: int) -> None:
 
 def has_seen(page: Page, last: int) -> bool:
     page.wait_for_timeout(20)
-    seen: Any = page.evaluate("window.seen")
+    seen: list[int] = page.evaluate("window.seen")
     return seen == list(range(1, last + 1))
 
 
