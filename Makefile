@@ -14,9 +14,9 @@ PYTEST := $(BIN)/python -m pytest -q -n 3
 run: .venv/installed  ## Start all of it on this machine.
 	@exec $(BIN)/python -m queueproject.stack
 
-test: lint browser  ## Everything that must hold, on SQLite and on PostgreSQL.
-	@TEST_DATABASE=sqlite $(PYTEST) -m "not chaos"
-	@TEST_DATABASE=postgres $(PYTEST) -m "not browser" --ignore tests/generation --ignore tests/hall
+test: lint browser  ## Everything that must hold: rules and pages on SQLite, processes on PostgreSQL, the queue itself on both.
+	@TEST_DATABASE=sqlite $(PYTEST) -m "not chaos and not integration"
+	@TEST_DATABASE=postgres $(PYTEST) -m "integration or chaos or engine"
 
 check: lint  ## The quick part.
 	@$(PYTEST) -m "not ($(SLOW))"
@@ -32,6 +32,8 @@ bench: .venv/installed-dev  ## Measure; prints a table and writes var/bench.json
 	@$(BIN)/python -m bench
 
 chaos: .venv/installed-dev  ## All of the proof (docs/proof.md): every failure at every step, no guard unmissed, 10,000 jobs under fire.
+	@TEST_DATABASE=sqlite $(PYTEST) -m "integration"
+	@TEST_DATABASE=postgres $(PYTEST) -m "not browser and not integration and not engine"
 	@PROOF=full TEST_DATABASE=sqlite $(BIN)/python -m pytest -q tests/proof tests/story tests/workflows/test_processes.py
 	@PROOF=full TEST_DATABASE=postgres $(BIN)/python -m pytest -q tests/proof tests/story tests/workflows/test_processes.py
 	@$(BIN)/python -m tests.proof.guards

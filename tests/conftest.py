@@ -36,7 +36,16 @@ QUICK = {
     "PRESENCE_WRITE_SECONDS": "0.2",
 }
 
-collect_ignore = ["hall/test_sqlite.py", "hall/test_stack.py"] if os.environ.get("TEST_DATABASE") == "postgres" else []
+collect_ignore = ["hall/test_sqlite.py"] if os.environ.get("TEST_DATABASE") == "postgres" else []
+
+ENGINE = [Path(__file__).parent / name for name in ("jobs", "approvals", "proof")]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What the queue and the decisions themselves do is tried on both databases."""
+    for item in items:
+        if any(room in item.path.parents for room in ENGINE):
+            item.add_marker("engine")
 
 _directory = tempfile.TemporaryDirectory(prefix="qp-tests-")
 _redis = servers.Redis(Path(_directory.name))
