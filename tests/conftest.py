@@ -47,6 +47,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if any(room in item.path.parents for room in ENGINE):
             item.add_marker("engine")
 
+
 _directory = tempfile.TemporaryDirectory(prefix="qp-tests-")
 _redis = servers.Redis(Path(_directory.name))
 _database = servers.database(os.environ.get("TEST_DATABASE", "sqlite"), Path(_directory.name))
