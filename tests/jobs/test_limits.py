@@ -40,6 +40,7 @@ Config = Callable[..., None]
 def _nothing_kept() -> Iterator[None]:
     kinds.ran.clear()
     queue_settings.forget()
+    transport().empty("system")
     yield
     failpoints.disarm()
     queue_settings.forget()
