@@ -16,7 +16,7 @@ run: .venv/installed  ## Start all of it on this machine.
 
 test: lint browser  ## Everything that must hold: rules and pages on SQLite, processes on PostgreSQL, the queue itself on both.
 	@TEST_DATABASE=sqlite $(PYTEST) -m "not chaos and not integration"
-	@TEST_DATABASE=postgres $(PYTEST) -m "integration or chaos or engine"
+	@TEST_DATABASE=postgres $(PYTEST) -m "(integration or chaos or engine) and not browser"
 
 check: lint  ## The quick part.
 	@$(PYTEST) -m "not ($(SLOW))"
