@@ -234,15 +234,17 @@ def insert_children(book: Ledger, parent: Job, calls: Sequence[tuple[str, JobTyp
 
 
 def _line_up(jobs: Sequence[Job]) -> Job | None:
-    """Rank these jobs of one queue and one flow, and give tickets to as many as may have one now; the one that leads
-    all others, if one does."""
+    """Rank these jobs of one queue and one flow, and mark as many of the queued as may have a ticket now.
+
+    The one that comes before all that have tickets, if one does: its own goes to the front.
+    """
     first = jobs[0]
     stands = standing(first.queue, first.fair_key)
     leads = stands.leads(first.priority)
     room = 0 if stands.behind or dispatch.full(first.queue) else settings.CONFIG.ticket_window
     for index, job in enumerate(jobs):
         job.rank = stands.rank + index
-        job.ticketed = index < max(room, leads)
+        job.ticketed = job.status == Status.QUEUED and index < max(room, leads)
     return first if leads else None
 
 
@@ -266,8 +268,8 @@ def _refuse_ancestors_key(child: Job, parent: Job) -> None:
 
 def _insert(book: Ledger, job: Job, options: Options) -> Job:
     _place(book, job, options)
-    admission.admit([job], scope=options.scope)
     unfinished = _unfinished(job, options)
+    admission.admit([job], scope=options.scope)
     ahead = transitions.take_place(book, job) if job.lane_id is not None and job.scheduled_at is None else 0
     status = Status.SCHEDULED if job.scheduled_at else Status.PENDING if ahead or unfinished else Status.QUEUED
     _born(book, job, status)
@@ -302,15 +304,11 @@ def _unfinished(job: Job, options: Options) -> list[Job]:
 
 def _born(book: Ledger, job: Job, status: Status) -> Job:
     job.status = status
-    stands = standing(job.queue, job.fair_key)
-    job.rank = stands.rank
-    leads = stands.leads(job.priority)
-    may_push = not stands.behind and not dispatch.full(job.queue)
-    job.ticketed = status == Status.QUEUED and (leads or may_push)
+    leading = _line_up([job])
     hot.insert([job])
     book.note(job, BIRTHS[status])
     if job.ticketed:
-        book.pushes.append(dispatch.push(job, front=leads))
+        book.pushes.append(dispatch.push(job, front=leading is job))
     return job
 
 
@@ -326,14 +324,10 @@ def _insert_all(book: Ledger, jobs: list[Job], options: Options) -> None:
     if first.lane_id is not None and first.scheduled_at is None:
         ahead = transitions.take_places(book, jobs)
     admission.admit(jobs, scope=options.scope)
-    stands = standing(first.queue, first.fair_key)
-    leads = stands.leads(first.priority)
-    room = 0 if stands.behind or dispatch.full(first.queue) else settings.CONFIG.ticket_window
     for index, job in enumerate(jobs):
-        job.rank = stands.rank + index
         behind = bool(unfinished) or (first.lane_id is not None and ahead + index > 0)
         job.status = Status.SCHEDULED if job.scheduled_at else Status.PENDING if behind else Status.QUEUED
-        job.ticketed = job.status == Status.QUEUED and index < max(room, leads)
+    leading = _line_up(jobs)
     hot.insert(jobs)
     Dependency.objects.bulk_create(
         Dependency(job=job, on=on, if_dead=options.if_dead) for job in jobs for on in unfinished
@@ -341,7 +335,7 @@ def _insert_all(book: Ledger, jobs: list[Job], options: Options) -> None:
     for index, job in enumerate(jobs):
         book.note(job, BIRTHS[Status(job.status)])
         book.tell(job, "request.queued", {"kind": job.type, "position": ahead + index if job.lane_id else 0})
-    book.pushes += [dispatch.push(job, front=leads and job is first) for job in jobs if job.ticketed]
+    book.pushes += [dispatch.push(job, front=job is leading) for job in jobs if job.ticketed]
 
 
 def _once(book: Ledger, job: Job, options: Options, owner: Owner, key: str) -> Job:
