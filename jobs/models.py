@@ -361,10 +361,13 @@ class JobStep(models.Model):
 class JobLog(models.Model):
     """A line a handler wrote about its work."""
 
-    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="logs")
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="logs", db_index=False)
     attempt = models.PositiveIntegerField()
     text = models.TextField()
     at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = (models.Index("job", "id", name="job_log_lines"),)
 
     def __str__(self) -> str:
         return self.text
