@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import transaction
+
 from jobs.ephemeral import Ephemeral
 from jobs.models import Job
 from jobs.transport import transport
 
 
-def keep(job: Job, progress: dict[str, Any]) -> None:
-    """Keep it if the claim still holds, and tell the scope. Redis may be away: it is only told, never needed."""
-    kept = Job.objects.filter(pk=job.pk, token=job.token, finished_at=None).update(progress=progress)
-    if kept and job.scope_id is not None:
+def keep(job: Job, progress: dict[str, Any]) -> bool:
+    """Keep it if the claim still holds, and tell the scope. Redis may be away: it is only told, never needed.
+
+    ``False`` if somebody else holds the job's row just now: nobody is waited for, because the caller has a heart to
+    keep beating.
+    """
+    claim = Job.objects.filter(pk=job.pk, token=job.token, finished_at=None)
+    with transaction.atomic():
+        free = claim.select_for_update(skip_locked=True, no_key=True).values("pk").first()
+        kept = free is not None and claim.update(progress=progress)
+    if not kept:
+        return not claim.exists()
+    if job.scope_id is not None:
         asked = job.root or job
         transport().say(
             job.scope_id,
@@ -24,3 +35,4 @@ def keep(job: Job, progress: dict[str, Any]) -> None:
                 deciders_only=False,
             ),
         )
+    return True

@@ -119,6 +119,5 @@ class Pulse:
         for context in list(self._slots.progress):
             progress = self._slots.progress.pop(context)
             failpoint("before_progress")
-            keep(context.job, progress)
-            if not context.declared.tell_progress(progress):
+            if not (keep(context.job, progress) and context.declared.tell_progress(progress)):
                 self._slots.progress.setdefault(context, progress)  # for the next turn, unless there is newer

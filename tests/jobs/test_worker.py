@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import signal
 import time
+from datetime import timedelta
 
 import pytest
 from django.conf import settings
+from django.db import connection, transaction
+from django.utils import timezone
 from redis import Redis
 
 from jobs.models import Job, JobEvent, Worker
@@ -101,6 +104,19 @@ def test_the_heart_beats_whatever_handlers_report(stack: Stack) -> None:
     jobs = [enqueue(CHATTY, Plan(seconds=4)) for _ in range(30)]
     wait_until(lambda: all_completed(len(jobs)), timeout=60)
     assert not Job.objects.exclude(lease_losses=0).exists()
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no locks on rows")
+def test_the_heart_beats_while_somebody_holds_the_row_of_a_job_that_reports(stack: Stack) -> None:
+    stack.start("worker")
+    job = enqueue(CHATTY, Plan(seconds=5))
+    wait_until(lambda: running(job))
+    with transaction.atomic():
+        Job.objects.select_for_update().get(pk=job.pk)
+        after = timezone.now() + timedelta(seconds=settings.CONFIG.lease_seconds)
+        wait_until(lambda: Worker.objects.filter(beat_at__gt=after).exists(), timeout=10)
+    wait_until(lambda: all_completed(1))
+    assert Job.objects.get(pk=job.pk).progress, "what was reported meanwhile was kept afterwards"
 
 
 def test_a_warm_shutdown_finishes_what_it_can_and_hands_back_the_rest_at_once(stack: Stack) -> None:
