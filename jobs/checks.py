@@ -5,6 +5,7 @@ jobs.W001  Redis may throw tickets away: its policy is not noeviction
 jobs.W002  Redis lets anyone in: no password
 jobs.W003  unfinished jobs are of a version of their type that the code no longer has (with --deploy)
 jobs.W004  PostgreSQL may forget in a crash what it said was committed (with --deploy)
+jobs.W005  the transport is for a site that is one process
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from redis.exceptions import RedisError
 
 from jobs.models import Job
 from jobs.registry import versions
-from jobs.transport import transport
+from jobs.transport import RedisTransport, transport
 
 LASTING = ("fsync", "full_page_writes", "synchronous_commit")
 
@@ -40,10 +41,11 @@ def queues_are_served(**_: Any) -> list[CheckMessage]:
 @register()
 def redis_keeps_tickets(**_: Any) -> list[CheckMessage]:
     """Outside development, Redis evicts nothing. One that can't be asked is not complained about: work goes on."""
-    if settings.CONFIG.debug:
+    carrier = transport()
+    if settings.CONFIG.debug or not isinstance(carrier, RedisTransport):
         return []
     try:
-        policy = transport().redis.info("memory").get("maxmemory_policy", "noeviction")
+        policy = carrier.redis.info("memory").get("maxmemory_policy", "noeviction")
     except RedisError:
         return []
     if policy == "noeviction":
@@ -56,10 +58,19 @@ def redis_keeps_tickets(**_: Any) -> list[CheckMessage]:
 def redis_has_a_password(**_: Any) -> list[CheckMessage]:
     """Outside development, Redis is not open to whoever reaches its port."""
     url = urlsplit(settings.CONFIG.redis_url)
-    if settings.CONFIG.debug or url.scheme == "unix" or url.password:
+    if settings.CONFIG.debug or settings.CONFIG.queue_transport != "redis" or url.scheme == "unix" or url.password:
         return []
     hint = "Give Redis a password (requirepass, or an ACL user) and put it into REDIS_URL."
     return [Warning("Redis is reached without a password.", hint=hint, id="jobs.W002")]
+
+
+@register()
+def one_process_is_enough(**_: Any) -> list[CheckMessage]:
+    """Outside development, nobody has several processes that don't hear of each other by mistake."""
+    if settings.CONFIG.debug or settings.CONFIG.queue_transport != "memory":
+        return []
+    hint = "Run `manage.py serve` and nothing beside it, or give all processes a Redis: QUEUE_TRANSPORT=redis."
+    return [Warning("The queue's transport does not leave its process.", hint=hint, id="jobs.W005")]
 
 
 @register(deploy=True)

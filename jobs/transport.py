@@ -1,7 +1,9 @@
-"""What goes through Redis: tickets on RQ's lists, "head = n" and passing events on the channel layer. Never state.
+"""What carries hints and news between those who change the record and those who work or watch. Never state.
 
-A ticket is ``<job id>-<token>`` and nothing else, so whoever can write to Redis cannot run code. Every function
-here survives a Redis that is slow, full or gone: it says so by its result and leaves the rest to the sweep.
+Hints are tickets, news is "head = n" and passing events. Through Redis they go on RQ's lists and the channel layer; a
+ticket there is ``<job id>-<token>`` and nothing else, so whoever can write to Redis cannot run code. Every function
+here survives a Redis that is slow, full or gone: it says so by its result and leaves the rest to the sweep. Within one
+process ``jobs.memory_transport`` carries the same.
 """
 
 from __future__ import annotations
@@ -11,10 +13,11 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from channels.layers import get_channel_layer
 from django.conf import settings
+from django.utils.module_loading import import_string
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -25,6 +28,7 @@ from jobs.ephemeral import Ephemeral
 logger = logging.getLogger(__name__)
 
 QUEUES_KEY = "rq:queues"
+JOB_MESSAGE_TYPE = "job"
 TICKET = re.compile(rb"\A(\d{1,18})-(\d{1,9})\Z")
 
 
@@ -62,6 +66,11 @@ def group_name(scope_id: int) -> str:
     return f"scope.{scope_id}"
 
 
+def job_group_name(job_id: int) -> str:
+    """The channel-layer group that hears that there is news of one job."""
+    return f"job.{job_id}"
+
+
 def connect(*, blocking_seconds: float = 0.0) -> Redis:
     """A client that fails fast instead of retrying: a repeated push may double a ticket, a stuck one holds a thread."""
     timeout = settings.CONFIG.redis_timeout_seconds
@@ -88,7 +97,29 @@ class Breaker:
         logger.warning("redis is away, hints are left to the sweep: %s", error)
 
 
-class Transport:
+class Transport(Protocol):
+    """What carries hints and news, as the queue uses it. None of it may be needed: any may be lost or doubled."""
+
+    def send(self, pushes: Iterable[Push], heads: Mapping[int, int]) -> bool:
+        """Hand out tickets and tell of heads; ``False`` if they were not taken. Called once it is committed."""
+
+    def say(self, scope_id: int, *told: Ephemeral) -> bool:
+        """Tell those who watch the scope now; ``False`` if it was not taken."""
+
+    def stir(self, job_id: int) -> bool:
+        """Let those who watch this job look into the record now; ``False`` if it was not taken."""
+
+    def length(self, queue: str) -> int | None:
+        """How many tickets lie on the queue's list; ``None`` if that can't be said."""
+
+    def full(self, queue: str) -> bool:
+        """Whether the queue's list was at its window a moment ago."""
+
+    def empty(self, queue: str) -> None:
+        """Throw the queue's tickets away, to be handed out anew."""
+
+
+class RedisTransport:
     """The process's line to Redis; the window of each queue that was seen full, for one sweep."""
 
     def __init__(self) -> None:
@@ -128,11 +159,19 @@ class Transport:
 
     def say(self, scope_id: int, *told: Ephemeral) -> bool:
         """Tell those who watch the scope now; ``False`` if Redis did not take it. It waits for Redis."""
+        group = group_name(scope_id)
+        return self._publish(_group_message(group, each.message(scope_id)) for each in told)
+
+    def stir(self, job_id: int) -> bool:
+        """Let those who watch this job look into the record now; ``False`` if Redis did not take it. As ``say``."""
+        return self._publish([_group_message(job_group_name(job_id), {"type": JOB_MESSAGE_TYPE, "job": job_id})])
+
+    def _publish(self, messages: Iterable[tuple[str, bytes]]) -> bool:
         if self.breaker.open:
             return False
         pipe = self.redis.pipeline(transaction=False)
-        for each in told:
-            pipe.publish(*_group_message(scope_id, each.message(scope_id)))
+        for channel, body in messages:
+            pipe.publish(channel, body)
         try:
             pipe.execute()
         except RedisError as error:
@@ -174,16 +213,17 @@ class Transport:
 
 
 def _head_message(scope_id: int, head: int) -> tuple[str, bytes]:
-    return _group_message(scope_id, {"type": "head", "scope": scope_id, "head": head})
+    return _group_message(group_name(scope_id), {"type": "head", "scope": scope_id, "head": head})
 
 
-def _group_message(scope_id: int, message: dict[str, Any]) -> tuple[str, bytes]:
+def _group_message(group: str, message: dict[str, Any]) -> tuple[str, bytes]:
     """What the pub/sub channel layer itself would publish, without an event loop (channels_redis.pubsub)."""
     layer: Any = get_channel_layer()
-    return f"asgi__group__{group_name(scope_id)}", layer.serialize(message)
+    return f"asgi__group__{group}", layer.serialize(message)
 
 
 @cache
 def transport() -> Transport:
     """This process's transport."""
-    return Transport()
+    made: Transport = import_string(settings.TRANSPORT)()
+    return made

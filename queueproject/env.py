@@ -94,6 +94,11 @@ class Config(BaseSettings):
     database_timeout_seconds: Seconds = Field(
         5, description="How long to wait for a pooled PostgreSQL connection, or for SQLite's write lock."
     )
+    queue_transport: Literal["redis", "memory"] = Field(
+        "redis",
+        description="What carries hints between processes: Redis, or this process's own memory where web, worker and "
+        "scheduler are one process (`manage.py serve`).",
+    )
     redis_url: str = Field(
         "redis://127.0.0.1:6379/0",
         repr=False,
@@ -130,6 +135,8 @@ class Config(BaseSettings):
         300, description="Longest run of one attempt, unless the job's type says otherwise."
     )
     payload_bytes: Count = Field(65536, description="Largest payload of a job, as JSON.")
+    log_lines: Count = Field(1000, description="How many of the lines that its handler wrote are kept of a job.")
+    log_characters: Count = Field(10_000, description="A longer line of a handler's is cut off.")
     idempotency_seconds: Seconds = Field(86400, description="How long an idempotency key is remembered.")
     keep_completed_seconds: Seconds = Field(
         2_592_000, description="How long completed jobs are kept, unless they or their queue say otherwise."

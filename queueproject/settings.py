@@ -1,7 +1,6 @@
 """Django's settings, derived from the environment (queueproject.env). Wiring only."""
 
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import django_stubs_ext
@@ -11,6 +10,7 @@ from queueproject import env
 from queueproject.database import database
 from queueproject.logs import configure_logging
 from queueproject.queues import QUEUES
+from queueproject.transport import transport
 
 django_stubs_ext.monkeypatch()
 
@@ -80,21 +80,7 @@ TEMPLATES = [
 DATABASES = {"default": database(CONFIG, BASE_DIR)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-CHANNEL_LAYERS: dict[str, Any] = {
-    "default": {
-        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {
-            "hosts": [
-                {
-                    "address": CONFIG.redis_url,
-                    # A subscriber waits for messages without end; redis-py's default of 5 s would cut it off.
-                    "socket_timeout": None,
-                    "socket_connect_timeout": CONFIG.redis_timeout_seconds,
-                }
-            ]
-        },
-    }
-}
+CHANNEL_LAYERS, TRANSPORT = transport(CONFIG)
 
 RQ_QUEUES = {name: {"URL": CONFIG.redis_url, "SERIALIZER": "json"} for name in QUEUES}
 RQ = {"QUEUE_CLASS": "jobs.rq.TicketQueue"}

@@ -7,7 +7,6 @@ import os
 import signal
 import threading
 import time
-from types import FrameType
 
 from django.conf import settings
 from django.db import Error, connection
@@ -57,16 +56,20 @@ class Scheduler:
         self._leads = False
 
     def run(self) -> None:
-        """Until SIGTERM or SIGINT."""
+        """Until it is told to stop."""
         use_direct_connection()
-        signal.signal(signal.SIGTERM, self._stop)
-        signal.signal(signal.SIGINT, self._stop)
         logger.info("scheduler %s is up", self.name)
         while not self._stopping.is_set():
             self._stopping.wait(self._turn())
         step_down(self.name)
 
-    def _stop(self, signum: int, frame: FrameType | None) -> None:
+    def stop_on_signals(self) -> None:
+        """SIGTERM and SIGINT stop it; for the process's main thread."""
+        signal.signal(signal.SIGTERM, lambda *_: self.stop())
+        signal.signal(signal.SIGINT, lambda *_: self.stop())
+
+    def stop(self) -> None:
+        """End after the service that runs now, and let another lead at once."""
         self._stopping.set()
 
     def _turn(self) -> float:

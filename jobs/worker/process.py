@@ -14,18 +14,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import random
 import signal
 import sys
 import threading
 import time
-from types import FrameType
-from typing import Any, cast
 
 from django.conf import settings
 from django.db import Error, connection
-from redis.exceptions import RedisError
-from rq.suspension import is_suspended
 
 from jobs.connections import use_direct_connection
 from jobs.failpoints import failpoint
@@ -34,19 +29,18 @@ from jobs.operations import dispatch, leases
 from jobs.operations.outcomes import Ended
 from jobs.pauses import pauses
 from jobs.states import Status
-from jobs.transport import Breaker, Ticket, connect, parse, queue_key
 from jobs.worker.completer import Completer
+from jobs.worker.line import line
 from jobs.worker.pulse import Pulse
-from jobs.worker.rq import RegisteredWorker
 from jobs.worker.slots import Claim, Slots
 
 logger = logging.getLogger(__name__)
 
 
-class Worker(RegisteredWorker):
-    """An RQ worker whose jobs live in the database; it goes on without Redis.
+class Worker:
+    """Takes tickets off its line (RQ's lists, or this process's memory); the jobs live in the database.
 
-    The first SIGTERM or SIGINT is a warm shutdown: what runs may finish within ``shutdown_seconds``, the rest is
+    The first ``stop`` (or signal) is a warm shutdown: what runs may finish within ``shutdown_seconds``, the rest is
     handed back at once. The second is cold: everything is handed back now. With ``max_jobs`` it takes no more than
     that, and with ``burst`` none once nothing is queued; either way it ends when what it took has ended.
     """
@@ -55,13 +49,11 @@ class Worker(RegisteredWorker):
         self, queues: list[str], *, slots: int, name: str = "", max_jobs: int | None = None, burst: bool = False
     ) -> None:
         self.poll_seconds = settings.CONFIG.poll_seconds
-        name = name or f"{os.uname().nodename}.{os.getpid()}"
-        super().__init__(queues, name=name, connection=connect(blocking_seconds=self.poll_seconds))
+        self.name = name or f"{os.uname().nodename}.{os.getpid()}"
+        self.queues = queues
+        self.line = line(queues, name=self.name)
         self.slots = Slots(slots, self._ended)
         self.completer = Completer(self._stored)
-        self.dropped_tickets = 0
-        self._breaker = Breaker()
-        self._suspended = False
         self._left = max_jobs if max_jobs is not None else sys.maxsize
         self._burst = burst
         self._deadline = float("inf")
@@ -71,12 +63,11 @@ class Worker(RegisteredWorker):
 
     # -- life ----------------------------------------------------------------------------------------------------
 
-    def work(self, *args: Any, **kwargs: Any) -> bool:
+    def work(self) -> bool:
         """Work until told to stop; ``True`` when everything was finished in time."""
         use_direct_connection()
-        self._install_signal_handlers()
-        self.pulse = Pulse(self._register, self.slots, self._tell_rq)
-        logger.info("worker %s listens on %s with %s slots", self.name, ", ".join(self.queue_names()), self.slots.size)
+        self.pulse = Pulse(self._register, self.slots, self.line.tell)
+        logger.info("worker %s listens on %s with %s slots", self.name, ", ".join(self.queues), self.slots.size)
         while not self._stopping.is_set():
             try:
                 self._turn()
@@ -87,14 +78,15 @@ class Worker(RegisteredWorker):
         return self._shut_down()
 
     def _register(self) -> int:
-        return leases.register(name=self.name, queues=self.queue_names(), slots=self.slots.size).pk
+        return leases.register(name=self.name, queues=self.queues, slots=self.slots.size).pk
 
-    def _install_signal_handlers(self) -> None:
-        signal.signal(signal.SIGINT, self.request_stop)
-        signal.signal(signal.SIGTERM, self.request_stop)
+    def stop_on_signals(self) -> None:
+        """SIGTERM and SIGINT stop it; for the process's main thread."""
+        signal.signal(signal.SIGINT, lambda *_: self.stop())
+        signal.signal(signal.SIGTERM, lambda *_: self.stop())
 
-    def request_stop(self, signum: int, frame: FrameType | None) -> None:
-        """Warm shutdown on the first signal, cold on the second."""
+    def stop(self) -> None:
+        """Warm shutdown when asked first, cold when asked again."""
         cold, self._asked_to_stop = self._asked_to_stop, True
         self._deadline = time.monotonic() + (0.0 if cold else settings.CONFIG.shutdown_seconds)
         self._stopping.set()
@@ -113,8 +105,7 @@ class Worker(RegisteredWorker):
         with contextlib.suppress(Error):
             leases.resign(self.pulse.worker_id)
             self.slots.measures.flush()
-        with contextlib.suppress(RedisError):
-            self.register_death()  # type: ignore[no-untyped-call]
+        self.line.leave()
         return not unfinished
 
     def _hand_back(self, claims: list[Claim]) -> None:
@@ -129,7 +120,7 @@ class Worker(RegisteredWorker):
         taken = self.slots.take(min(leases.CLAIM_BATCH, self._left), self.poll_seconds)
         jobs: list[Job] = []
         try:
-            if taken and (self._suspended or not self.pulse.trusted or self.name in pauses.workers()):
+            if taken and (self.line.suspended or not self.pulse.trusted or self.name in pauses.workers()):
                 self._stopping.wait(self.poll_seconds)
             elif taken:
                 jobs = self._get(taken)
@@ -146,11 +137,11 @@ class Worker(RegisteredWorker):
 
     def _nothing_to_do(self) -> bool:
         """Nothing runs here, and nothing is queued that may run."""
-        queues = set(self.queue_names()) - pauses.queues()
+        queues = set(self.queues) - pauses.queues()
         return not (self.slots.claims() or Job.objects.filter(queue__in=queues, status=Status.QUEUED).exists())
 
     def _get(self, limit: int) -> list[Job]:
-        tickets = self._pop(limit)
+        tickets = self.line.pop(limit)
         if not self.pulse.trusted:  # it was stopped meanwhile; the sweep finds what was popped in vain
             return []
         if tickets is None:
@@ -160,39 +151,6 @@ class Worker(RegisteredWorker):
         failpoint("after_claim")
         return jobs
 
-    def _pop(self, limit: int) -> list[Ticket] | None:
-        """Tickets from the queues' lists; ``None`` while Redis is away."""
-        if self._breaker.open:
-            return None
-        keys = [queue_key(name) for name in self.queue_names()]
-        random.shuffle(keys)  # BLPOP takes from the first list that has something: none shall always be last
-        try:
-            raw = self._pop_now(keys, limit)
-            if not raw:
-                popped = cast("tuple[bytes, bytes] | None", self.connection.blpop(keys, timeout=self.poll_seconds))
-                raw = [popped[1]] if popped else []
-        except RedisError as error:
-            self._breaker.trip(error)
-            return None
-        return self._understood(raw)
-
-    def _pop_now(self, keys: list[str], limit: int) -> list[bytes]:
-        """An equal share from each list, in one round trip; never more than there are slots for."""
-        share = limit // len(keys)
-        if share == 0:
-            return []
-        pipe = self.connection.pipeline(transaction=False)
-        for key in keys:
-            pipe.lpop(key, share)
-        return [item for found in pipe.execute() for item in found or ()]
-
-    def _understood(self, raw: list[bytes]) -> list[Ticket]:
-        tickets = [ticket for item in raw if (ticket := parse(item))]
-        if len(tickets) < len(raw):
-            self.dropped_tickets += len(raw) - len(tickets)
-            logger.warning("%s list items are no tickets and were dropped", len(raw) - len(tickets))
-        return tickets
-
     def _poll_if_idle(self, limit: int) -> list[Job]:
         """Tickets may have been lost: look into the database once in a while, cheaply."""
         if time.monotonic() - self._last_poll < self.poll_seconds:
@@ -201,9 +159,9 @@ class Worker(RegisteredWorker):
 
     def _poll(self, limit: int) -> list[Job]:
         self._last_poll = time.monotonic()
-        if not Job.objects.filter(queue__in=self.queue_names(), status=Status.QUEUED).exists():
+        if not Job.objects.filter(queue__in=self.queues, status=Status.QUEUED).exists():
             return []
-        return leases.claim_next(self.queue_names(), limit=limit, worker_id=self.pulse.worker_id)
+        return leases.claim_next(self.queues, limit=limit, worker_id=self.pulse.worker_id)
 
     def _pause(self) -> list[Job]:
         self._stopping.wait(self.poll_seconds / 4)
@@ -214,10 +172,3 @@ class Worker(RegisteredWorker):
 
     def _stored(self, ended: Ended) -> None:
         self.slots.done((ended.job_id, ended.token))
-
-    def _tell_rq(self) -> None:
-        """Keep RQ's worker list true and learn of ``rq suspend``; both are a courtesy that Redis may refuse."""
-        with contextlib.suppress(RedisError, ValueError):
-            if not self.connection.exists(self.key):
-                self.register_birth()  # type: ignore[no-untyped-call]
-            self._suspended = bool(is_suspended(self.connection, self))

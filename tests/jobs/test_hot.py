@@ -16,7 +16,7 @@ from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.operations.outcomes import Ended, settle
 from jobs.pauses import pauses
 from jobs.states import Status
-from jobs.transport import Ticket, transport
+from jobs.transport import Ticket, connect, transport
 from tests.jobs.kinds import ECHO, Plan
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -31,7 +31,7 @@ def statements(do: Callable[[], Any]) -> int:
 
 def commands(do: Callable[[], Any]) -> int:
     """How many commands Redis gets."""
-    client = transport().redis
+    client = connect()
     before = int(client.info("stats")["total_commands_processed"])
     do()
     return int(client.info("stats")["total_commands_processed"]) - before - 1

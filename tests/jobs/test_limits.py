@@ -25,7 +25,7 @@ from jobs.operations.outcomes import Ended, How, settle
 from jobs.rates import BadRate, Rate, parse_rates
 from jobs.states import Status
 from jobs.testing import run_next, run_until_idle
-from jobs.transport import transport
+from jobs.transport import connect, transport
 from jobs.why import Reason, why_waiting
 from queueproject.env import QueueDefaults
 from tests.jobs import kinds
@@ -391,7 +391,7 @@ def test_a_games_first_gets_its_ticket_before_those_of_the_thousand(config: Conf
     enqueue_many(ECHO, [Plan()] * 100, scope="game:a")
     end(*claim(limit=3))
     (first,) = ask(1, scope="game:b", priority=-1)
-    popped = transport().redis.lpop("rq:queue:system")
+    popped = connect().lpop("rq:queue:system")
     assert isinstance(popped, bytes)
     assert popped.decode() == f"{first.pk}-0"
 
@@ -419,5 +419,5 @@ def test_a_queue_out_of_order_is_handed_out_anew_by_the_sweep(config: Config) ->
     assert dispatch.disordered("system")
     dispatch.rebuild("system")
     assert not dispatch.disordered("system")
-    tickets = transport().redis.lrange("rq:queue:system", 0, 1)
+    tickets = connect().lrange("rq:queue:system", 0, 1)
     assert tickets == [f"{job.pk}-0".encode() for job in urgent]

@@ -17,7 +17,7 @@ from jobs.operations.operator import Operator
 from jobs.scheduler.due import run_due
 from jobs.states import Status
 from jobs.testing import run_next, run_until_idle
-from jobs.transport import transport
+from jobs.transport import connect
 from tests.jobs import kinds
 from tests.jobs.kinds import ECHO, FAIL, PARENT, Plan
 
@@ -132,7 +132,7 @@ def test_a_delayed_job_is_promoted_once(ada: Operator) -> None:
 def test_a_new_priority_holds_for_tickets_that_are_out_already(ada: Operator) -> None:
     first, second = enqueue(ECHO, Plan(text="1")), enqueue(ECHO, Plan(text="2"))
     operating.reprioritise(second.pk, -5, by=ada)
-    assert transport().redis.lrange("rq:queue:system", 0, -1) == [f"{job.pk}-0".encode() for job in (second, first)]
+    assert connect().lrange("rq:queue:system", 0, -1) == [f"{job.pk}-0".encode() for job in (second, first)]
     with pytest.raises(Invalid):
         operating.reprioritise(first.pk, 2**20, by=ada)
     run_until_idle()

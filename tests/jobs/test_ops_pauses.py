@@ -18,7 +18,7 @@ from jobs.operations.operator import Operator
 from jobs.pauses import pauses
 from jobs.states import Status
 from jobs.testing import run_next
-from jobs.transport import Ticket, transport
+from jobs.transport import Ticket, connect, transport
 from tests.jobs.kinds import CHILD, ECHO, Plan
 from tests.processes import Stack
 from tests.waiting import wait_until
@@ -54,7 +54,7 @@ def test_a_resumed_queue_has_its_tickets_again_in_order() -> None:
     dispatch.clear_marks("system")
     assert dispatch.refill("system") == 0
     queues.resume_queue("system", by=CONSOLE)
-    assert transport().redis.lrange("rq:queue:system", 0, -1) == [f"{job.pk}-0".encode() for job in (soon, late)]
+    assert connect().lrange("rq:queue:system", 0, -1) == [f"{job.pk}-0".encode() for job in (soon, late)]
     assert run_next() == soon
 
 

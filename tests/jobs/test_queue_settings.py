@@ -17,7 +17,7 @@ from jobs.models_metrics import QueueSettings
 from jobs.operations.enqueue import enqueue
 from jobs.registry import JobType
 from jobs.testing import run_next
-from jobs.transport import transport
+from jobs.transport import connect
 from tests.jobs.kinds import ECHO, FAIL, STUCK, Plan
 from tests.waiting import wait_until
 
@@ -93,7 +93,7 @@ def test_redis_that_evicts_or_lets_anyone_in_is_warned_of(config: Config) -> Non
 
 def test_a_policy_of_eviction_is_warned_of(config: Config) -> None:
     config(debug=False)
-    redis = transport().redis
+    redis = connect()
     assert checks.redis_keeps_tickets() == []
     redis.config_set("maxmemory-policy", "allkeys-lru")
     try:

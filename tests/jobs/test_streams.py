@@ -18,7 +18,7 @@ from jobs.models import Job
 from jobs.operations.enqueue import enqueue
 from jobs.streams import Row, Stream, hub, scope_id
 from jobs.streams.rows import read_rows
-from jobs.transport import group_name, transport
+from jobs.transport import connect, group_name, transport
 from tests import servers
 from tests.jobs.kinds import ECHO, Plan
 from tests.waiting import await_until
@@ -152,7 +152,7 @@ async def test_false_wakeups_invent_nothing_and_stop_nothing(job: Job) -> None:
         await await_listeners(job, 1)
         transport().send([], {of(job): 10**9})
         for garbage in (b"", b"\xc1", b"\x80", b"\x81\xa5scope\xa1x"):
-            transport().redis.publish(channel(job), garbage)
+            connect().publish(channel(job), garbage)
         await in_thread(tell, job, "a")
         assert numbers(await take(watched, 1, 1)) == [2]
         assert watched.head == 2

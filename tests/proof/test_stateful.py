@@ -35,7 +35,7 @@ from jobs.scheduler.called_off import run_called_off
 from jobs.scheduler.due import run_due, run_released
 from jobs.scheduler.expiry import run_expiry
 from jobs.states import FINAL, Status
-from jobs.transport import Ticket, parse, queue_key, transport
+from jobs.transport import Ticket, connect, parse, queue_key
 from tests.jobs.kinds import CHILD, ECHO, PARENT, Plan
 from tests.proof import FULL
 
@@ -107,7 +107,7 @@ class Queue(RuleBasedStateMachine):
 
     @rule(queue=st.sampled_from(QUEUES))
     def pop(self, queue: str) -> None:
-        raw = transport().redis.lpop(queue_key(queue))
+        raw = connect().lpop(queue_key(queue))
         assert raw is None or isinstance(raw, bytes)
         if raw and (ticket := parse(raw)):
             self.tickets.append(ticket)
@@ -209,7 +209,7 @@ class Queue(RuleBasedStateMachine):
 
     @rule(queue=st.sampled_from(QUEUES))
     def lose_tickets(self, queue: str) -> None:
-        transport().redis.delete(queue_key(queue))
+        connect().delete(queue_key(queue))
         dispatch.clear_marks(queue)
 
     # -- what must hold ------------------------------------------------------------------------------------------
@@ -265,7 +265,7 @@ def empty() -> None:
     """A fresh record and a fresh Redis."""
     tables = [model._meta.db_table for room in ROOMS for model in apps.get_app_config(room).get_models()]
     connection.ops.execute_sql_flush(connection.ops.sql_flush(no_style(), tables, allow_cascade=True))
-    transport().redis.flushall()
+    connect().flushall()
 
 
 @pytest.fixture

@@ -17,4 +17,6 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         refuse_unmigrated()
-        Scheduler().run()
+        scheduler = Scheduler()
+        scheduler.stop_on_signals()
+        scheduler.run()

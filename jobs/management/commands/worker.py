@@ -34,6 +34,8 @@ class Command(BaseCommand):
             raise CommandError("name at least one queue, one slot and one job")
         refuse_unmigrated()
         connection.close()
-        Worker(names, slots=concurrency, name=name, max_jobs=max_jobs, burst=burst).work()
+        worker = Worker(names, slots=concurrency, name=name, max_jobs=max_jobs, burst=burst)
+        worker.stop_on_signals()
+        worker.work()
         # A handler stuck in a thread of its own would keep the interpreter alive; its job has been handed back.
         os._exit(0)
