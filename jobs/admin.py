@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 
 from jobs.admin_actions import JobActions
 from jobs.admin_live import JobLive
+from jobs.admin_tags import Finding, TagFilter
 from jobs.models import Job, JobEvent, JobLog, JobStep, Worker
 from jobs.models_workflows import Confirmation, WorkflowStep
 from jobs.progress import step_of, with_step
@@ -87,20 +88,22 @@ class LogInline(_Timeline):
 
 
 @admin.register(Job)
-class JobAdmin(ReadOnly, JobActions, JobLive):
+class JobAdmin(ReadOnly, JobActions, JobLive, Finding):
     """Jobs with their events and steps, why they wait, and what operators may do to them."""
 
     list_display = (
         *("public_id", "type", "queue", "badge", "at_step"),
-        *("owner", "scope", "place", "attempt", "created_at"),
+        *("owner", "scope", "tagged", "place", "attempt", "created_at"),
     )
-    list_filter = ("status", "outcome", "queue", "type", "created_at")
+    list_filter = ("status", "outcome", "queue", "type", TagFilter, "created_at")
     list_select_related = ("owner", "scope")
-    search_fields = ("=public_id", "owner__username", "scope__key")
-    search_help_text = "request id, user name, game:<id>, or words of the payload for those who may see it"
+    search_fields = ("owner__username", "scope__key")
+    search_help_text = (
+        "request id, idempotency key, user name, game:<id>, or words of the payload for those who may see it"
+    )
     show_full_result_count = False
     ordering = ("-id",)
-    readonly_fields = ("why", "cause")
+    readonly_fields = ("why", "cause", "tagged")
 
     @admin.display(description="waits")
     def why(self, job: Job) -> SafeString | str:

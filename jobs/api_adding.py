@@ -18,6 +18,7 @@ from jobs.models import IfDead, Job
 from jobs.operations import operating
 from jobs.operations.enqueue import OptionFields
 from jobs.operations.operator import Operator
+from jobs.tags import TAGS
 
 Seconds = Annotated[float, Field(ge=0, le=31_536_000, allow_inf_nan=False)]
 Priority = Annotated[int, Field(ge=-(2**15), le=2**15 - 1)]
@@ -26,8 +27,12 @@ Priority = Annotated[int, Field(ge=-(2**15), le=2**15 - 1)]
 class OptionsIn(Schema, extra="forbid"):
     """What `enqueue` takes, with times in seconds and jobs by their ids."""
 
+    queue: str = Field("", max_length=100)
     scope: str = Field("", max_length=200)
     ordering_key: str = Field("", max_length=200)
+    concurrency_key: str = Field("", max_length=200)
+    fair_key: str = Field("", max_length=200)
+    tags: list[str] = Field([], max_length=TAGS)
     priority: Priority = 0
     delay_seconds: Seconds | None = None
     scheduled_at: AwareDatetime | None = None
@@ -78,8 +83,12 @@ def _options(body: OptionsIn, by: Operator) -> OptionFields:
         raise Invalid("a job it depends on does not exist", fields={"depends_on": ", ".join(missing)})
     return {
         "owner": by.user,
+        "queue": body.queue,
         "scope": body.scope,
         "ordering_key": body.ordering_key,
+        "concurrency_key": body.concurrency_key,
+        "fair_key": body.fair_key,
+        "tags": body.tags,
         "priority": body.priority,
         "delay": _delta(body.delay_seconds),
         "scheduled_at": body.scheduled_at,

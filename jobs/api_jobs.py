@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.http import HttpRequest
 from ninja import Field, P, QueryEx, Schema, Status
+from pydantic import AwareDatetime
 
 from accounts.authentication import CAN_OPERATE, CAN_READ
 from jobs import listing, states
@@ -44,13 +45,30 @@ def list_jobs(
     queue: QueryEx[str, Name] = "",
     type: QueryEx[str, Name] = "",
     fingerprint: QueryEx[str, Name] = "",
+    tag: QueryEx[str, Name] = "",
+    owner: QueryEx[str, Name] = "",
+    scope: QueryEx[str, Name] = "",
+    since: AwareDatetime | None = None,
+    until: AwareDatetime | None = None,
+    search: QueryEx[str, Name] = "",
     before: UUID | None = None,
     limit: Limit = 50,
 ) -> dict[str, Any]:
-    """Jobs, the newest first, with those that a request called."""
+    """Jobs, the newest first, with those that a request called. `owner` is a user's name, `since` and `until` are about
+    when they were asked for, `search` is an id or an idempotency key."""
     by = operator(request, "view", Job())
-    wanted = {"status": status, "queue": queue, "type": type, "fingerprint": fingerprint}
-    found = Job.objects.filter(**{name: value for name, value in wanted.items() if value})
+    found = listing.wanted(
+        status=status,
+        queue=queue,
+        type=type,
+        fingerprint=fingerprint,
+        tag=tag,
+        owner=owner,
+        scope=scope,
+        since=since,
+        until=until,
+        search=search,
+    )
     jobs, following = listing.page(found, before=before, limit=limit)
     return {"items": [row(job, by) for job in jobs], "next": following}
 

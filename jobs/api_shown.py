@@ -39,6 +39,7 @@ class JobRow(Schema):
     owner: str | None
     scope: str | None
     ordering_key: str | None
+    tags: list[str]
     fingerprint: str
     error: Any = Field(description="`code` and `detail`; only `code` without the right `inspect_job`.")
     created_at: datetime
@@ -94,6 +95,7 @@ def row(job: Job, by: Operator) -> dict[str, Any]:
         "owner": job.owner.get_username() if job.owner else None,
         "scope": job.scope.key if job.scope else None,
         "ordering_key": job.lane.key if job.lane else None,
+        "tags": sorted(given.tag for given in job.tags.all()),
         "error": job.error if may_inspect(by.user) else _code_only(job.error),
     }
 

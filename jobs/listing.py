@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict, Unpack
 from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Count, Max, Min, Q
 from django.db.models.functions import Now
 
-from jobs.models import Job, JobQuerySet, QueueControl, Worker, request_uuid
+from jobs.models import IdempotencyKey, Job, JobQuerySet, QueueControl, Worker, request_uuid
 from jobs.models_operating import ControlKind
 from jobs.states import Status
 
@@ -23,11 +23,53 @@ def find(public_id: str) -> Job | None:
     return Job.objects.filter(public_id=known).first() if known else None
 
 
+class Wanted(TypedDict, total=False):
+    """Which jobs to list. ``owner`` is a user's name, ``scope`` its key; they were asked for ``since`` and before ``until``."""
+
+    status: str | None
+    queue: str | None
+    type: str | None
+    fingerprint: str | None
+    tag: str | None
+    owner: str | None
+    scope: str | None
+    since: datetime | None
+    until: datetime | None
+    search: str | None
+
+
+COLUMNS = {"owner": "owner__username", "scope": "scope__key", "tag": "tags__tag"}
+
+
+def wanted(**by: Unpack[Wanted]) -> JobQuerySet:
+    """The jobs that are all of this; what is empty asks for nothing."""
+    search, since, until = by.pop("search", None), by.pop("since", None), by.pop("until", None)
+    found = named(search) if search else Job.objects.all()
+    found = found.filter(**{COLUMNS.get(name, name): value for name, value in by.items() if value})
+    if since is not None:
+        found = found.filter(public_id__gte=_first_id(since))
+    return found if until is None else found.filter(public_id__lt=_first_id(until))
+
+
+def named(word: str) -> JobQuerySet:
+    """The job of this id or, if it is a request's, with all that it called; else those of an idempotency key."""
+    if (known := request_uuid(word)) is not None:
+        family = Job.objects.filter(public_id=known).values("pk")
+        return Job.objects.filter(Q(pk__in=family) | Q(root__in=family))
+    return Job.objects.filter(pk__in=IdempotencyKey.objects.filter(key=word).values("job"))
+
+
+def _first_id(at: datetime) -> UUID:
+    """The least id that a job of this moment can have: ids begin with their time in milliseconds."""
+    return UUID(int=max(int(at.timestamp() * 1000), 0) << 80)
+
+
 def page(found: JobQuerySet, *, before: UUID | None, limit: int) -> tuple[list[Job], UUID | None]:
     """The newest ``limit`` of these older than ``before``, and where the next page begins (``None`` at the end)."""
     if before is not None:
         found = found.filter(public_id__lt=before)
-    jobs = list(found.select_related("owner", "scope", "lane", "root").order_by("-public_id")[: limit + 1])
+    shown = found.select_related("owner", "scope", "lane", "root").prefetch_related("tags")
+    jobs = list(shown.order_by("-public_id")[: limit + 1])
     return jobs[:limit], jobs[limit - 1].public_id if len(jobs) > limit else None
 
 

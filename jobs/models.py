@@ -114,7 +114,9 @@ class Job(models.Model):
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
-    scope = models.ForeignKey(Scope, null=True, blank=True, on_delete=models.PROTECT, related_name="jobs")
+    scope = models.ForeignKey(
+        Scope, null=True, blank=True, on_delete=models.PROTECT, related_name="jobs", db_index=False
+    )
     lane = models.ForeignKey(Lane, null=True, blank=True, on_delete=models.PROTECT, related_name="jobs")
     place = models.BigIntegerField(null=True, blank=True)
     parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="children")
@@ -180,6 +182,7 @@ class Job(models.Model):
                 condition=models.Q(expires_at__isnull=False, status__in=sorted(OPEN)),
             ),
             models.Index("scope", "id", name="job_scope", condition=models.Q(scope__isnull=False)),
+            models.Index("type", "public_id", name="job_type"),
             models.Index("fingerprint", "id", name="job_dead", condition=models.Q(status="dead")),
             models.Index("status", "finished_at", name="job_ended", condition=models.Q(finished_at__isnull=False)),
             models.Index(
@@ -384,6 +387,7 @@ class IdempotencyKey(models.Model):
     at = models.DateTimeField(db_default=Now(), db_index=True)
 
     class Meta:
+        indexes = (models.Index("key", name="idempotency_by_key"),)
         constraints = (models.UniqueConstraint("owner", "operation", "key", name="idempotency_once"),)
 
     def __str__(self) -> str:
@@ -414,5 +418,6 @@ from jobs.models_limits import Limit as Limit  # noqa: E402
 from jobs.models_metrics import Incident, QueueSettings, Rollup, Tally  # noqa: E402, F401
 from jobs.models_operating import QueueControl as QueueControl  # noqa: E402 - one room, one models module
 from jobs.models_schedules import Schedule, ScheduleTick  # noqa: E402, F401
+from jobs.models_tags import JobTag as JobTag  # noqa: E402
 from jobs.models_waits import Wait as Wait  # noqa: E402
 from jobs.models_workflows import Confirmation, ConfirmationText, WorkflowStep  # noqa: E402, F401

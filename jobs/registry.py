@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel, TypeAdapter
 
+from jobs.tags import checked
 from jobs.workflows import Workflow, WorkflowPayload
 
 if TYPE_CHECKING:
@@ -28,9 +29,9 @@ class JobType:
     child writes in its root's scope (``llm.processing``); roots write ``request.processing`` instead.
     ``timeout_seconds`` and ``max_attempts`` of ``None`` take the settings' defaults; ``backoff`` lists the seconds
     before each further attempt (the last one repeats), ``None`` is exponential. ``isolate``: the handler runs in a
-    process of its own, which can be killed and limited. ``concurrency_key``: see ``enqueue``.
-    ``internal``: only code asks for it, because what it does rests on checks that the asking code makes; operators
-    neither add nor schedule it.
+    process of its own, which can be killed and limited. ``concurrency_key``: see ``enqueue``. ``tags``: all its jobs
+    have them. ``internal``: only code asks for it, because what it does rests on checks that the asking code makes;
+    operators neither add nor schedule it.
 
     A handler that would do other steps than before is declared as the next ``version``, beside the one that jobs in
     flight began with; that one can go when ``manage.py check --deploy`` no longer names it.
@@ -49,11 +50,13 @@ class JobType:
     started_event: str = ""
     workflow: Workflow | None = None
     concurrency_key: str = ""
+    tags: tuple[str, ...] = ()
     internal: bool = False
     adapter: TypeAdapter[Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "adapter", TypeAdapter(self.result))
+        checked(self.tags)
         if self.workflow is not None and not issubclass(self.payload, WorkflowPayload):
             raise ValueError(f"workflow {self.name!r}: its payload must be a WorkflowPayload")
         if (self.name, self.version) in _job_types:

@@ -21,11 +21,12 @@ from jobs import limits, queue_settings, refusals
 from jobs.errors import Conflict, HandlerMisuse, Invalid
 from jobs.events.ledger import Ledger, ledger
 from jobs.failpoints import failpoint
-from jobs.models import Dependency, IdempotencyKey, IfDead, Job, Scope
+from jobs.models import Dependency, IdempotencyKey, IfDead, Job, JobTag, Scope
 from jobs.operations import admission, dispatch, hot, transitions
 from jobs.operations.fairness import standing
 from jobs.registry import JobType
 from jobs.states import BIRTHS, Status
+from jobs.tags import checked
 
 KEY_CHARACTERS = 200
 CONCURRENCY_KEY = re.compile(r"(?!queue:)[\w.:-]+(/[\w.:-]+)*", re.ASCII)
@@ -55,6 +56,7 @@ class OptionFields(TypedDict, total=False):
     backoff: Sequence[float] | None
     timeout: timedelta | None
     keep_for: timedelta | None
+    tags: Sequence[str]
     depends_on: Sequence[Job]
     if_dead: IfDead
 
@@ -77,6 +79,7 @@ class Options:
     backoff: Sequence[float] | None = None
     timeout: timedelta | None = None
     keep_for: timedelta | None = None
+    tags: Sequence[str] = ()
     depends_on: Sequence[Job] = ()
     if_dead: IfDead = IfDead.CANCEL
 
@@ -104,12 +107,13 @@ def enqueue(
     - ``max_attempts``, ``backoff`` (seconds before each further attempt, the last repeats): instead of the type's.
     - ``depends_on``: runs once these have ended; ``if_dead`` says what if one ends without a result.
     - ``keep_for``: how long it is kept once it has ended, instead of the setting.
+    - ``tags``: words to find it by, besides the type's.
 
     Joins the caller's ledger (which must name the lane) or opens one. Raises ``Invalid`` for a payload that the job
     type refuses, with the path and reason of each mistake, and for options that contradict each other; ``Refused`` when
     the owner, the scope or the queue has too much waiting or asks too fast.
     """
-    chosen = Options(**options)
+    chosen = _chosen(job_type, options)
     new = _new(job_type, validated(job_type, payload), chosen, unique=unique)
     lanes = [chosen.ordering_key] if chosen.ordering_key else ()
     with refusals.counted(new.queue, 1), ledger(lanes=lanes) as book:
@@ -129,13 +133,18 @@ def enqueue_many(
     """
     if len(payloads) > settings.CONFIG.bulk_jobs:
         raise Invalid(f"at most {settings.CONFIG.bulk_jobs} jobs at once", code="too_many")
-    chosen = Options(**options)
+    chosen = _chosen(job_type, options)
     now = timezone.now()
     jobs = [_new(job_type, body, chosen, now=now) for body in _all_validated(job_type, payloads)]
     lanes = [chosen.ordering_key] if chosen.ordering_key else ()
     with refusals.counted(chosen.queue or job_type.queue, len(jobs)), ledger(lanes=lanes) as book:
         _insert_all(book, jobs, chosen)
     return jobs
+
+
+def _chosen(job_type: JobType, options: OptionFields) -> Options:
+    options["tags"] = checked([*job_type.tags, *options.get("tags", ())])
+    return Options(**options)
 
 
 def _all_validated(job_type: JobType, payloads: Sequence[BaseModel | dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -215,7 +224,9 @@ def insert_child(book: Ledger, parent: Job, job_type: JobType, payload: dict[str
     """A child job, in the transaction that makes its locked parent wait; it inherits owner, scope and priority."""
     child = _child(parent, job_type, payload, step)
     _refuse_ancestors_key(child, parent)
-    return _born(book, child, Status.QUEUED)
+    _born(book, child, Status.QUEUED)
+    _tag([child], job_type.tags)
+    return child
 
 
 def insert_children(book: Ledger, parent: Job, calls: Sequence[tuple[str, JobType, dict[str, Any]]]) -> None:
@@ -227,7 +238,9 @@ def insert_children(book: Ledger, parent: Job, calls: Sequence[tuple[str, JobTyp
         _refuse_ancestors_key(child, parent)
     leading = [_line_up([child for child in children if child.queue == queue]) for queue in {c.queue for c in children}]
     for kind in {(child.type, child.version): None for child in children}:
-        hot.insert([child for child in children if (child.type, child.version) == kind])
+        alike = [child for child in children if (child.type, child.version) == kind]
+        hot.insert(alike)
+        _tag(alike, alike[0].declared().tags)
     for child in children:
         book.note(child, BIRTHS[Status.QUEUED])
     book.pushes += [dispatch.push(child, front=child in leading) for child in children if child.ticketed]
@@ -273,6 +286,7 @@ def _insert(book: Ledger, job: Job, options: Options) -> Job:
     ahead = transitions.take_place(book, job) if job.lane_id is not None and job.scheduled_at is None else 0
     status = Status.SCHEDULED if job.scheduled_at else Status.PENDING if ahead or unfinished else Status.QUEUED
     _born(book, job, status)
+    _tag([job], options.tags)
     Dependency.objects.bulk_create(Dependency(job=job, on=on, if_dead=options.if_dead) for on in unfinished)
     book.tell(job, "request.queued", {"kind": job.type, "position": ahead})
     failpoint("in_enqueue")
@@ -329,6 +343,7 @@ def _insert_all(book: Ledger, jobs: list[Job], options: Options) -> None:
         job.status = Status.SCHEDULED if job.scheduled_at else Status.PENDING if behind else Status.QUEUED
     leading = _line_up(jobs)
     hot.insert(jobs)
+    _tag(jobs, options.tags)
     Dependency.objects.bulk_create(
         Dependency(job=job, on=on, if_dead=options.if_dead) for job in jobs for on in unfinished
     )
@@ -336,6 +351,11 @@ def _insert_all(book: Ledger, jobs: list[Job], options: Options) -> None:
         book.note(job, BIRTHS[Status(job.status)])
         book.tell(job, "request.queued", {"kind": job.type, "position": ahead + index if job.lane_id else 0})
     book.pushes += [dispatch.push(job, front=job is leading) for job in jobs if job.ticketed]
+
+
+def _tag(jobs: Sequence[Job], tags: Sequence[str]) -> None:
+    if tags:
+        JobTag.objects.bulk_create((JobTag(job=job, tag=tag) for job in jobs for tag in tags), batch_size=1000)
 
 
 def _once(book: Ledger, job: Job, options: Options, owner: Owner, key: str) -> Job:

@@ -110,6 +110,7 @@ def run_again(job_id: int, *, by: Operator, payload: dict[str, Any] | None = Non
             backoff=old.backoff,
             timeout=_delta(old.timeout_seconds),
             keep_for=_delta(old.keep_seconds),
+            tags=list(old.tags.values_list("tag", flat=True)),
         )
         by.record("job.rerun", old, type=old.type, new=str(job.public_id))
     return job

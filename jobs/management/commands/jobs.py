@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import time
+from datetime import timedelta
+from typing import Any, cast
+from uuid import UUID
 
+from django.conf import settings
 from django.core.management.base import CommandParser
+from django.utils import timezone
 
-from jobs.listing import page
-from jobs.management.console import ConsoleCommand, at_the_console, job_key, json_object
-from jobs.models import Job
+from jobs.listing import Wanted, page, wanted
+from jobs.management.console import ConsoleCommand, at_the_console, job_key, json_object, moment
+from jobs.models import Job, JobLog
 from jobs.operations import operating
 from jobs.states import Status
 from jobs.why import why_waiting
 
 
 class Command(ConsoleCommand):
-    help = "List and show jobs; retry, cancel, promote or remove them, run them again. All of it is audited."
+    help = "List and show jobs and their logs; add, retry, cancel, promote or remove them, run them again. All is audited."
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
@@ -24,7 +29,24 @@ class Command(ConsoleCommand):
         listed.add_argument("--status", choices=Status.values)
         listed.add_argument("--queue")
         listed.add_argument("--type")
+        listed.add_argument("--tag")
+        listed.add_argument("--owner", help="the name of the user who asked")
+        listed.add_argument("--scope", help="game:<id>")
+        listed.add_argument("--since", type=moment, help="asked for then or later, as 2026-11-22T04:00 or 2026-11-22")
+        listed.add_argument("--until", type=moment, help="asked for before")
+        listed.add_argument("--search", help="an id, or an idempotency key")
+        listed.add_argument("--before", type=UUID, help="the id at which the page before ended")
         listed.add_argument("--limit", type=int, default=20)
+        added = verbs.add_parser("add", help="a new one")
+        added.add_argument("type")
+        added.add_argument("payload", type=json_object, help="a JSON object")
+        added.add_argument("--queue", default="")
+        added.add_argument("--priority", type=int, default=0)
+        added.add_argument("--delay-seconds", type=float)
+        added.add_argument("--tag", action="append", default=[])
+        logs = verbs.add_parser("logs", help="what its handler wrote")
+        logs.add_argument("id")
+        logs.add_argument("--follow", action="store_true", help="until the job has ended")
         verbs.add_parser("show", help="one job: why it waits, its payload, its timeline").add_argument("id")
         for verb, about in (("retry", "run what failed again"), ("again", "a new request like an ended one")):
             added = verbs.add_parser(verb, help=about)
@@ -43,7 +65,12 @@ class Command(ConsoleCommand):
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
         match verb:
             case "list":
-                self._list(**{name: options[name] for name in ("status", "queue", "type", "limit")})
+                asked = {name: options[name] for name in Wanted.__annotations__ if options.get(name)}
+                self._list(cast(Wanted, asked), options["before"], options["limit"])
+            case "add":
+                self.stdout.write(str(self._add(options).public_id))
+            case "logs":
+                self._logs(job_key(options["id"]), follow=options["follow"])
             case "show":
                 self._show(operating.get(job_key(options["id"])))
             case _:
@@ -68,13 +95,36 @@ class Command(ConsoleCommand):
         operating.remove(key, by=by)
         return "removed"
 
-    def _list(self, *, limit: int, **wanted: str | None) -> None:
-        found = Job.objects.filter(**{name: value for name, value in wanted.items() if value})
-        jobs, following = page(found, before=None, limit=limit)
+    def _add(self, options: dict[str, Any]) -> Job:
+        delay = options["delay_seconds"]
+        return operating.add(
+            options["type"],
+            options["payload"],
+            by=at_the_console(),
+            queue=options["queue"],
+            priority=options["priority"],
+            delay=timedelta(seconds=delay) if delay else None,
+            tags=options["tag"],
+        )
+
+    def _list(self, asked: Wanted, before: UUID | None, limit: int) -> None:
+        jobs, following = page(wanted(**asked), before=before, limit=limit)
         rows = [(job.public_id, job.type, job.queue, job.status, job.attempt, job.created_at) for job in jobs]
         self.print_table(("id", "type", "queue", "status", "attempt", "created"), rows)
         if following:
-            self.stderr.write(f"There are more than {limit}.")
+            self.stderr.write(f"There are more than {limit}: go on with --before {following}")
+
+    def _logs(self, key: int, *, follow: bool) -> None:
+        """The lines there are; with ``follow`` those that come, too, and the job's end is the end."""
+        told = 0
+        while True:
+            ended = not follow or operating.get(key).ended
+            for line in JobLog.objects.filter(job=key, pk__gt=told).order_by("pk"):
+                self.stdout.write(f"{timezone.localtime(line.at):%Y-%m-%d %H:%M:%S}  {line.attempt}  {line.text}")
+                told = line.pk
+            if ended:
+                return
+            time.sleep(settings.CONFIG.follow_seconds)
 
     def _show(self, job: Job) -> None:
         why = why_waiting(job)
@@ -87,6 +137,7 @@ class Command(ConsoleCommand):
             "waits": why.text if why else "-",
             "attempt": f"{job.attempt} of {job.max_attempts}, run {job.run}",
             "lane": job.lane or "-",
+            "tags": ", ".join(sorted(given.tag for given in job.tags.all())) or "-",
             "payload": json.dumps(job.payload, ensure_ascii=False),
             "result": json.dumps(job.result, ensure_ascii=False),
             "error": json.dumps(job.error, ensure_ascii=False),

@@ -1,0 +1,54 @@
+"""Finding jobs in the admin: by a tag, by an id, by an idempotency key."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+
+from jobs import listing
+from jobs.models import Job, JobTag
+
+RECENT = 1000
+"""Of so many of the last tags the filter offers each; others are asked for in the address."""
+
+
+class TagFilter(admin.SimpleListFilter):
+    """The tags that jobs were given lately."""
+
+    title = "tag"
+    parameter_name = "tag"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        offered = set(JobTag.objects.order_by("-pk").values_list("tag", flat=True)[:RECENT])
+        asked = request.GET.get(self.parameter_name)
+        return [(tag, tag) for tag in sorted({*offered, *([asked] if asked else [])})]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> QuerySet[Job]:
+        return queryset.filter(tags__tag=self.value()) if self.value() else queryset
+
+
+class Finding(admin.ModelAdmin[Job]):
+    """The part of the list that finds."""
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Job], search_term: str
+    ) -> tuple[QuerySet[Job], bool]:
+        """What has exactly this name, if anything has; else what holds the words."""
+        exact = listing.named(search_term.strip()) if "\x00" not in search_term else Job.objects.none()
+        if search_term and exact.exists():
+            return queryset.filter(pk__in=exact.values("pk")), False
+        return super().get_search_results(request, queryset, search_term)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
+        return super().get_queryset(request).prefetch_related("tags")
+
+    @admin.display(description="tags", empty_value="")
+    def tagged(self, job: Job) -> SafeString:
+        tags = sorted(given.tag for given in job.tags.all())
+        return format_html_join(" ", '<a href="?tag={}">{}</a>', ((quote(tag), tag) for tag in tags))
