@@ -20,7 +20,7 @@ class PassIn(Schema, extra="forbid"):
     """Which stream it shall open."""
 
     stream: str = Field(
-        pattern=f"^/v1/events/(games|requests)/{UUID}$",
+        pattern=f"^/v1/events/(games|requests|jobs)/{UUID}$",
         description="The stream's path.",
         examples=["/v1/events/games/0199c0de-0000-7000-8000-000000000000"],
     )

@@ -1,4 +1,7 @@
-"""What changes on a job's page while its handler runs: where it stands, its progress, the end of its log."""
+"""What changes on a job's page while its handler runs: where it stands, its progress, the end of its log.
+
+Its script is told by the job's own stream (``jobs.sse_job``) when that is not new any more.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ LINES = 50
 
 
 class JobLive(admin.ModelAdmin[Job]):
-    """The part of the page that its script fetches again and again; without the script it is as old as the page."""
+    """The part of the page that its script fetches when it has changed; without the script it is as old as the page."""
 
     def get_urls(self) -> list[URLPattern]:
         live = path("<int:job_id>/live/", self.admin_site.admin_view(self.live), name="jobs_job_live")

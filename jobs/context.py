@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, ParamSpec, Protocol, TypeVar, cast, get_type_hints
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models.expressions import Combinable
 from django.utils.timezone import is_naive
 from pydantic import BaseModel, TypeAdapter
@@ -26,12 +26,13 @@ from jobs.ephemeral import Chunks
 from jobs.errors import ChildFailed, HandlerMisuse, TimedOut
 from jobs.events.ledger import Ledger, ledger
 from jobs.failpoints import failpoint
-from jobs.models import Job, JobLog, JobStep, StepKind
-from jobs.operations import answers, callbacks, waits
+from jobs.models import Job, JobStep, StepKind
+from jobs.operations import answers, callbacks, logs, waits
 from jobs.operations.leases import lock_held
 from jobs.operations.transitions import record_step
 from jobs.registry import Call, JobType
 from jobs.results import Ruling
+from jobs.transport import transport
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,7 +55,7 @@ class Runtime(Protocol):
         """Take note of a handler's progress; only the latest matters."""
 
     def speak(self, context: JobContext) -> None:
-        """Tell soon what was added to the context's chunks. Never waits: coroutines call it."""
+        """Let the context ``tell`` soon. Never waits: coroutines call it."""
 
 
 def timeout_seconds(job: Job) -> float:
@@ -78,6 +79,7 @@ class JobContext(Course):
         self.declared = DeclaredSteps(self)
         self._runtime = runtime
         self._callbacks: dict[str, str] = {}
+        self._lines = self._lines_told = 0
         self._book: Ledger | None = None
 
     # -- verbs ---------------------------------------------------------------------------------------------------
@@ -234,10 +236,13 @@ class JobContext(Course):
         self._book.tell(self.job.root or self.job, event, data, private=private)
 
     def log(self, text: str) -> None:
-        """A line for those who look into the job; not repeated while replaying."""
+        """A line for those who look into the job, live and kept (the last ``log_lines``); not repeated while replaying.
+        In ``commit`` it is written with the rest, or not at all.
+        """
         if not self.replaying:
             with self.guard.lifted():
-                JobLog.objects.create(job_id=self.job_id, attempt=self.attempt, text=text)
+                logs.write(self.job, text, count=self._lines)
+            transaction.on_commit(self._logged)
 
     def progress(self, **progress: Any) -> None:
         """How far the handler is; only the latest is kept. May be called from ``io`` coroutines as often as wished."""
@@ -259,7 +264,19 @@ class JobContext(Course):
         """The public id of the request that this job works for."""
         return str((self.job.root or self.job).public_id)
 
+    def tell(self) -> None:
+        """Tell those who watch what has come since the last time. For runtimes, where it may wait for Redis."""
+        if self.job.scope_id is not None and (told := self.chunks.take()):
+            transport().say(self.job.scope_id, told)
+        if (lines := self._lines) > self._lines_told:
+            self._lines_told = lines
+            transport().stir(self.job_id)
+
     # -- inside --------------------------------------------------------------------------------------------------
+
+    def _logged(self) -> None:
+        self._lines += 1
+        self._runtime.speak(self)
 
     def _begin(self, name: str, kind: StepKind) -> JobStep | None:
         return self._begin_all([name], kind)[0]

@@ -12,7 +12,6 @@ from django.conf import settings
 from jobs.context import JobContext
 from jobs.models import Job
 from jobs.operations.progress import keep
-from jobs.transport import transport
 
 R = TypeVar("R")
 
@@ -39,8 +38,7 @@ class InlineRuntime:
             self._store(context)
 
     def speak(self, context: JobContext) -> None:
-        if context.job.scope_id is not None and (told := context.chunks.take()):
-            transport().say(context.job.scope_id, told)
+        context.tell()
 
     def _store(self, context: JobContext) -> None:
         if self._progress is not None:

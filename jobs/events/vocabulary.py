@@ -27,6 +27,13 @@ NUMBERED: dict[str, str] = {
     "request.cancelled": "It was called off.",
 }
 
+JOB_STREAM: dict[str, str] = {
+    "job.log": "A line that its handler wrote: `at`, `attempt`, `text`. The `id` is the line's.",
+    "job.changed": "It stands otherwise than before: `status`, `run`, `attempt`, `progress`; the first one says how it "
+    "stands.",
+}
+"""What a job's own stream tells operators. The lines are kept; how it stands is read anew."""
+
 TIMELINE: dict[str, str] = {
     "job.scheduled": "Enqueued, not to run before its time.",
     "job.pending": "Enqueued or due, behind the head of its lane.",

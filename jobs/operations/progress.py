@@ -23,6 +23,7 @@ def keep(job: Job, progress: dict[str, Any]) -> bool:
         kept = free is not None and claim.update(progress=progress)
     if not kept:
         return not claim.exists()
+    transport().stir(job.pk)
     if job.scope_id is not None:
         asked = job.root or job
         transport().say(

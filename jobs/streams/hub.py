@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -22,7 +22,9 @@ from jobs.ephemeral import Ephemeral
 from jobs.overview import overview
 from jobs.streams.rows import read_heads
 from jobs.streams.stream import Stream
+from jobs.streams.tails import Tails
 from jobs.streams.wakeups import Wakeups
+from jobs.transport import group_name, job_group_name
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +35,8 @@ class Hub:
     def __init__(self) -> None:
         self._streams: dict[int, Stream] = {}
         self._watchers: Counter[int] = Counter()
-        self._wakeups = Wakeups(self._hear, self._pass_on)
+        self._tails = Tails()
+        self._wakeups = Wakeups(self._hear, self._pass_on, self._tails.stir)
         self._ask = asyncio.create_task(self._ask_for_ever())
         self._tell = asyncio.create_task(self._tell_of_queues_for_ever())
 
@@ -52,7 +55,7 @@ class Hub:
                 heads = await in_thread(read_heads, unknown)
                 for scope_id in unknown:
                     self._streams.setdefault(scope_id, Stream(scope_id, heads.get(scope_id, 0)))
-                self._wakeups.listen_to(self._streams)
+                self._listen()
             yield {scope_id: self._streams[scope_id] for scope_id in scope_ids}
         finally:
             self._watchers.subtract(scope_ids)
@@ -63,7 +66,20 @@ class Hub:
             if self._watchers[scope_id] <= 0:
                 del self._watchers[scope_id]
                 self._streams.pop(scope_id, None)
-        self._wakeups.listen_to(self._streams)
+        self._listen()
+
+    @contextmanager
+    def watch_job(self, job_id: int) -> Iterator[asyncio.Event]:
+        """Set, while the block runs, whenever there may be news of the job in the record; the watcher clears it."""
+        with self._tails.of(job_id) as news:
+            self._listen()
+            try:
+                yield news
+            finally:
+                self._listen()
+
+    def _listen(self) -> None:
+        self._wakeups.listen_to([*map(group_name, self._streams), *map(job_group_name, self._tails.watched)])
 
     def _hear(self, scope_id: int, head: int) -> None:
         if stream := self._streams.get(scope_id):
@@ -76,12 +92,11 @@ class Hub:
     async def _ask_for_ever(self) -> None:
         while True:
             await asyncio.sleep(settings.CONFIG.follow_seconds)
-            if not self._streams:
-                continue
             try:
-                heads = await in_thread(read_heads, list(self._streams))
+                await self._tails.ask()
+                heads = await in_thread(read_heads, list(self._streams)) if self._streams else {}
             except Exception:
-                logger.exception("the watched scopes can't be asked for news")
+                logger.exception("the watched scopes and jobs can't be asked for news")
                 continue
             for scope_id, head in heads.items():
                 self._hear(scope_id, head)

@@ -1,9 +1,9 @@
-"""What is heard on the channel layer: "scope s is now at n", and passing events.
+"""What is heard on the channel layer: "scope s is now at n", "there is news of job j", and passing events.
 
 All of it may be late, doubled, false or missing.
 
-One channel of this process joins the group of each scope that is watched. While Redis is away nothing arrives; it
-is joined again as soon as Redis is back.
+One channel of this process joins the group of each scope and job that is watched. While Redis is away nothing
+arrives; it is joined again as soon as Redis is back.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from django.conf import settings
 from redis.exceptions import RedisError
 
 from jobs.ephemeral import MESSAGE_TYPE, Ephemeral
-from jobs.transport import group_name
+from jobs.transport import JOB_MESSAGE_TYPE
 
 logger = logging.getLogger(__name__)
 
@@ -37,22 +37,28 @@ logging.getLogger("channels_redis.pubsub").addFilter(_without_traceback)
 
 
 class Wakeups:
-    """Calls ``on_head`` or ``on_passing`` with what is heard of the scopes it was told to listen to."""
+    """Calls ``on_head``, ``on_passing`` or ``on_job`` with what is heard in the groups it was told to listen to."""
 
-    def __init__(self, on_head: Callable[[int, int], None], on_passing: Callable[[int, Ephemeral], None]) -> None:
+    def __init__(
+        self,
+        on_head: Callable[[int, int], None],
+        on_passing: Callable[[int, Ephemeral], None],
+        on_job: Callable[[int], None],
+    ) -> None:
         self._on_head = on_head
         self._on_passing = on_passing
+        self._on_job = on_job
         self._layer: Any = get_channel_layer()
         self._channel = f"hub.{uuid4().hex}"
-        self._wanted: set[int] = set()
-        self._joined: set[int] = set()
+        self._wanted: set[str] = set()
+        self._joined: set[str] = set()
         self._stale = asyncio.Event()
         # In this order: a layer knows a channel, and lets it join groups, once somebody receives from it.
         self._tasks = [asyncio.create_task(self._receive_for_ever()), asyncio.create_task(self._join_for_ever())]
 
-    def listen_to(self, scope_ids: Iterable[int]) -> None:
-        """Listen to these scopes and no others, from soon on."""
-        self._wanted = set(scope_ids)
+    def listen_to(self, groups: Iterable[str]) -> None:
+        """Listen to these groups and no others, from soon on."""
+        self._wanted = set(groups)
         self._stale.set()
 
     async def _receive_for_ever(self) -> None:
@@ -65,11 +71,12 @@ class Wakeups:
     def _hear(self, message: dict[str, Any]) -> None:
         """What another release says, or somebody else on Redis, may be nothing that we know."""
         try:
-            scope_id = int(message["scope"])
-            if message["type"] == MESSAGE_TYPE:
-                self._on_passing(scope_id, Ephemeral.from_message(message))
+            if message["type"] == JOB_MESSAGE_TYPE:
+                self._on_job(int(message["job"]))
+            elif message["type"] == MESSAGE_TYPE:
+                self._on_passing(int(message["scope"]), Ephemeral.from_message(message))
             else:
-                self._on_head(scope_id, int(message["head"]))
+                self._on_head(int(message["scope"]), int(message["head"]))
         except (LookupError, TypeError, ValueError) as error:
             logger.debug("a message that says nothing: %r", error)
 
@@ -84,12 +91,12 @@ class Wakeups:
                 await _pause(error)
 
     async def _join_and_leave(self) -> None:
-        for scope_id in self._wanted - self._joined:
-            await self._layer.group_add(group_name(scope_id), self._channel)
-            self._joined.add(scope_id)
-        for scope_id in self._joined - self._wanted:
-            await self._layer.group_discard(group_name(scope_id), self._channel)
-            self._joined.discard(scope_id)
+        for group in self._wanted - self._joined:
+            await self._layer.group_add(group, self._channel)
+            self._joined.add(group)
+        for group in self._joined - self._wanted:
+            await self._layer.group_discard(group, self._channel)
+            self._joined.discard(group)
 
 
 async def _pause(error: Exception) -> None:

@@ -61,17 +61,6 @@ Without this script the page works by links and its form.
     return template.content.firstElementChild;
   }
 
-  /** Make `old` like `fresh` where they differ, so that focus stays and a screen reader reads only what is new. */
-  function patch(old, fresh) {
-    if (old.isEqualNode(fresh)) return;
-    if (old.nodeName !== fresh.nodeName || old.nodeType !== Node.ELEMENT_NODE) return old.replaceWith(fresh);
-    for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
-    for (const { name, value } of fresh.attributes) old.setAttribute(name, value);
-    const nodes = [...fresh.childNodes];
-    for (const extra of [...old.childNodes].slice(nodes.length)) extra.remove();
-    nodes.forEach((node, at) => (old.childNodes[at] ? patch(old.childNodes[at], node) : old.append(node)));
-  }
-
   function place(fresh) {
     const entries = [...log.children];
     if (entries.length && fresh.dataset.request < entries[0].dataset.request) return; // Before what this page shows.

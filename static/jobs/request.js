@@ -26,20 +26,8 @@ being typed stays. Without this script the page works by reload and its forms.
     badge.textContent = words;
   }
 
-  /** Make `old` like `fresh` where they differ, so that focus stays and a screen reader reads only what is new. */
-  function patch(old, fresh) {
-    if (old.isEqualNode(fresh)) return;
-    if (old.nodeName !== fresh.nodeName || old.nodeType !== Node.ELEMENT_NODE || old.id !== fresh.id) {
-      return old.replaceWith(fresh);
-    }
-    if (old.id === "confirm" && old.dataset.confirm === fresh.dataset.confirm) return; // Something may be typed there.
-    if (old.nodeName === "DETAILS" && old.open) fresh.open = true;
-    for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
-    for (const { name, value } of fresh.attributes) old.setAttribute(name, value);
-    const nodes = [...fresh.childNodes];
-    for (const extra of [...old.childNodes].slice(nodes.length)) extra.remove();
-    nodes.forEach((node, at) => (old.childNodes[at] ? patch(old.childNodes[at], node) : old.append(node)));
-  }
+  /** The form of what waits to be confirmed, as long as it is the same: something may be typed there. */
+  const typed = (old, fresh) => old.id === "confirm" && old.dataset.confirm === fresh.dataset.confirm;
 
   function say(was) {
     const badge = shown().querySelector(".badge");
@@ -63,7 +51,7 @@ being typed stays. Without this script the page works by reload and its forms.
         if (!response.ok) break;
         const template = document.createElement("template");
         template.innerHTML = await response.text();
-        patch(shown(), template.content.firstElementChild);
+        patch(shown(), template.content.firstElementChild, typed);
         told = say(told);
       } while (again);
       if (ended()) stop("ended");

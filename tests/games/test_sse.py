@@ -22,8 +22,8 @@ from jobs.ephemeral import Ephemeral
 from jobs.events.ledger import ledger
 from jobs.models import Job, JobEvent
 from jobs.operations import controls
+from jobs.streams.answering import _open
 from jobs.streams.audience import Place, judge
-from jobs.streams.sse import _open
 from jobs.transport import transport
 from tests.cast import Cast
 from tests.sse import Streaming, streaming
@@ -333,7 +333,7 @@ async def test_a_database_that_is_away_is_told_as_an_event_since_browsers_never_
     def away(headers: object) -> None:
         raise OperationalError("gone")
 
-    monkeypatch.setattr("jobs.streams.sse.identify", away)
+    monkeypatch.setattr("jobs.streams.answering.identify", away)
     async with streaming(of_game(game), {}) as stream:
         await begun(stream)
         assert (await stream.event()).event == "unavailable"

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from jobs.ephemeral import EPHEMERAL
-from jobs.events.vocabulary import NUMBERED, TIMELINE
+from jobs.events.vocabulary import JOB_STREAM, NUMBERED, TIMELINE
 from jobs.states import BIRTHS, FINAL, TRANSITIONS, RequestStatus, Status
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -63,4 +63,4 @@ def test_the_docs_list_every_event_and_no_other() -> None:
     rows = [
         line.split("|")[1].strip(" `") for line in (DOCS / "events.md").read_text().splitlines() if "| `" in line[:3]
     ]
-    assert sorted(rows) == sorted([*NUMBERED, *TIMELINE, *EPHEMERAL])
+    assert sorted(rows) == sorted([*NUMBERED, *TIMELINE, *EPHEMERAL, *JOB_STREAM])

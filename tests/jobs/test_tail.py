@@ -1,0 +1,165 @@
+"""A job's own stream: its log line by line and how it stands, live, kept, and for those who may look."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+
+from accounts import tokens
+from accounts.models import Scope
+from accounts.threads import in_thread
+from jobs.models import Job, JobLog
+from jobs.operations import logs
+from jobs.operations.enqueue import enqueue
+from jobs.operations.progress import keep
+from jobs.testing import run_until_idle
+from jobs.transport import transport
+from tests.jobs.kinds import ECHO, FAIL, TELLTALE, Plan
+from tests.processes import Stack
+from tests.sse import Streaming, streaming
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def operator(*rights: str, name: str = "ada") -> dict[str, str]:
+    """The headers of a program that acts for staff with these rights."""
+    user = User.objects.create_user(name, is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=rights))
+    return {"Authorization": f"Bearer {tokens.issue(user, 'test', [Scope.READ])[1]}"}
+
+
+def inspector() -> dict[str, str]:
+    return operator("view_job", "inspect_job")
+
+
+def address(job: Job) -> str:
+    return f"/v1/events/jobs/{job.public_id}"
+
+
+def write(job: Job, *texts: str) -> None:
+    for text in texts:
+        logs.write(job, text, count=1)
+
+
+async def texts(stream: Streaming, count: int) -> list[str]:
+    return [(await stream.event("job.log")).data["text"] for _ in range(count)]
+
+
+async def test_whoever_opens_it_gets_the_lines_there_are_how_the_job_stands_and_then_what_comes(
+    config: Callable[..., None],
+) -> None:
+    config(follow_seconds=0.05)
+    job, headers = await in_thread(enqueue, ECHO, Plan()), await in_thread(inspector)
+    await in_thread(write, job, "one", "two")
+    async with streaming(address(job), headers) as stream:
+        assert await texts(stream, 2) == ["one", "two"]
+        changed = await stream.event("job.changed")
+        assert changed.data == {"status": "queued", "run": 1, "attempt": 1, "progress": None}
+        assert changed.id is None, "how it stands is read anew: the cursor is a line's"
+        await in_thread(write, job, "three")
+        assert await texts(stream, 1) == ["three"]
+        await in_thread(keep, job, {"percent": 40})
+        assert (await stream.event("job.changed")).data["progress"] == {"percent": 40}
+        await in_thread(run_until_idle)
+        assert (await stream.event("job.changed")).data["status"] == "completed"
+        assert [block.event for block in await stream.rest()] == [], "it ends with its job"
+
+
+async def test_news_comes_with_the_wake_up_and_without_one_within_the_time_to_ask(config: Callable[..., None]) -> None:
+    config(follow_seconds=60)
+    job, headers = await in_thread(enqueue, ECHO, Plan()), await in_thread(inspector)
+    async with streaming(address(job), headers) as stream:
+        await stream.event("job.changed")
+        await in_thread(write, job, "said")
+        async with asyncio.timeout(10):
+            line = asyncio.create_task(texts(stream, 1))
+            while not line.done():  # until the group is joined
+                await in_thread(transport().stir, job.pk)
+                await asyncio.sleep(0.05)
+        assert await line == ["said"]
+
+
+async def test_who_comes_back_gets_what_follows_and_after_the_end_nothing(config: Callable[..., None]) -> None:
+    job, headers = await in_thread(enqueue, ECHO, Plan()), await in_thread(inspector)
+    await in_thread(write, job, "one", "two", "three")
+    first = await in_thread(lambda: JobLog.objects.earliest("pk").pk)
+    async with streaming(address(job), {**headers, "Last-Event-ID": str(first)}) as stream:
+        assert await texts(stream, 2) == ["two", "three"]
+        cursor = stream.cursor
+    await in_thread(run_until_idle)
+    async with streaming(address(job), headers, query=f"last_event_id={cursor}") as stream:
+        assert stream.status == 204, "a browser that comes back stops"
+
+
+async def test_lines_and_progress_are_for_those_who_may_see_what_jobs_hold() -> None:
+    job, headers = await in_thread(enqueue, TELLTALE, Plan()), await in_thread(operator, "view_job")
+    await in_thread(write, job, "a secret")
+    await in_thread(Job.objects.filter(pk=job.pk).update, progress={"said": "a secret"})  # type: ignore[misc]
+    async with streaming(address(job), headers) as stream:
+        assert (await stream.event()).data == {"status": "queued", "run": 1, "attempt": 1, "progress": None}
+
+
+@pytest.mark.parametrize("rights", [(), ("cancel_job",)])
+async def test_to_a_stranger_there_is_no_job(rights: tuple[str, ...]) -> None:
+    job = await in_thread(enqueue, ECHO, Plan())
+    async with streaming(address(job), await in_thread(operator, *rights)) as stream:
+        assert stream.status == 404
+    async with streaming(address(job), {}) as stream:
+        assert stream.status == 401
+
+
+async def test_a_right_that_ends_ends_what_is_seen(config: Callable[..., None]) -> None:
+    config(socket_recheck_seconds=0.05, follow_seconds=0.05)
+    job, headers = await in_thread(enqueue, ECHO, Plan()), await in_thread(inspector)
+    async with streaming(address(job), headers) as stream:
+        await stream.event("job.changed")
+        await in_thread(User.objects.get(username="ada").user_permissions.clear)
+        assert (await stream.event("closed")).data["code"] == "forbidden"
+
+
+async def test_without_anything_new_one_statement_asks_for_all_who_watch(
+    config: Callable[..., None], django_assert_max_num_queries: Any
+) -> None:
+    from jobs.streams.tails import Tails
+
+    tails = Tails()
+    jobs = [await in_thread(enqueue, ECHO, Plan()) for _ in range(5)]
+    with tails.of(jobs[0].pk) as first, tails.of(jobs[1].pk) as second, tails.of(jobs[1].pk) as third:
+        await tails.ask()
+        for news in (first, second, third):
+            news.clear()
+        await in_thread(write, jobs[1], "said")
+        await tails.ask()
+        assert [news.is_set() for news in (first, second, third)] == [False, True, True]
+    assert not tails.watched
+
+
+def test_of_a_job_the_newest_lines_are_kept_and_a_long_one_is_cut_off(config: Callable[..., None]) -> None:
+    config(log_lines=5, log_characters=10)
+    job = enqueue(ECHO, Plan())
+    for count in range(101):
+        logs.write(job, f"line {count}" if count % 2 else f"line {count} \x00 and on and on", count=count)
+    kept = list(JobLog.objects.order_by("pk").values_list("text", flat=True))
+    assert kept == ["line 96 �…", "line 97", "line 98 �…", "line 99", "line 100 …"]
+
+
+def test_what_a_job_writes_in_each_attempt_is_kept_in_its_order() -> None:
+    job = enqueue(FAIL, Plan(do="recover"))
+    run_until_idle()
+    assert JobLog.objects.filter(job=job).count() == 0
+    telltale = enqueue(TELLTALE, Plan())
+    run_until_idle()
+    assert [*telltale.logs.values_list("attempt", "text")] == [(1, "a secret line")]
+
+
+@pytest.mark.integration
+async def test_what_a_worker_writes_reaches_a_reader_at_once(stack: Stack, config: Callable[..., None]) -> None:
+    config(follow_seconds=60)
+    job, headers = await in_thread(enqueue, TELLTALE, Plan()), await in_thread(inspector)
+    async with streaming(address(job), headers) as stream:
+        await in_thread(stack.start, "worker")
+        assert (await stream.event("job.log")).data["text"] == "a secret line"
