@@ -24,7 +24,7 @@ def find(public_id: str) -> Job | None:
 
 
 class Wanted(TypedDict, total=False):
-    """Which jobs to list. ``owner`` is a user's name, ``scope`` its key; they were asked for ``since`` and before ``until``."""
+    """Which jobs to list. ``owner`` is a user's name, ``scope`` a key; asked for ``since``, before ``until``."""
 
     status: str | None
     queue: str | None

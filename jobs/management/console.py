@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import getpass
 import json
+from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 from django.utils import timezone
@@ -64,6 +66,12 @@ def refuse_unmigrated() -> None:
             raise CommandError(UNMIGRATED) from None
 
 
+def refuse_deaf() -> None:
+    """``CommandError`` if this would be one process of several, which could hear nothing of the others."""
+    if settings.CONFIG.queue_transport == "memory":
+        raise CommandError("QUEUE_TRANSPORT=memory is for one process: run `manage.py serve`, or set it to redis")
+
+
 def job_key(public_id: str) -> int:
     """The internal key of the job with this id; ``NotFound``."""
     if (job := find(public_id)) is None:
@@ -80,6 +88,15 @@ def json_object(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise CommandError("a JSON object is needed")
     return value
+
+
+def moment(text: str) -> datetime:
+    """An argument that is a date or a time, of the site's zone if it names none. ``ArgumentTypeError`` for others."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"not a time as 2026-11-22T04:00: {text!r}") from None
+    return at if timezone.is_aware(at) else timezone.make_aware(at)
 
 
 def _shown(value: Any) -> str:
