@@ -62,6 +62,7 @@ class Scheduler:
         while not self._stopping.is_set():
             self._stopping.wait(self._turn())
         step_down(self.name)
+        connection.close()
 
     def stop_on_signals(self) -> None:
         """SIGTERM and SIGINT stop it; for the process's main thread."""

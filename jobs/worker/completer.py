@@ -51,6 +51,7 @@ class Completer:
             for group in [together, *([ended] for ended in ends if ended.parent_id is not None)]:
                 if group:
                     self._store(group)
+        connection.close()
 
     def _take(self) -> list[Ended | None]:
         batch = [self._ended.get()]

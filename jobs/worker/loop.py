@@ -19,8 +19,20 @@ class IoLoop:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        self._closed = asyncio.Event()
         self._waiting: dict[JobContext, Future[Any]] = {}
-        threading.Thread(target=self._loop.run_forever, name="io", daemon=True).start()
+        threading.Thread(target=self._run, name="io", daemon=True).start()
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._wait_for_close())
+
+    async def _wait_for_close(self) -> None:
+        await self._closed.wait()
+
+    def close(self) -> None:
+        """End the thread soon, with what providers keep open on its loop."""
+        self._loop.call_soon_threadsafe(self._closed.set)
 
     def run(self, context: JobContext, coroutine: Coroutine[Any, Any, R], timeout_seconds: float) -> R:
         """The result. ``TimeoutError`` past the time; ``LeaseLost`` or ``CancelRequested`` when interrupted."""

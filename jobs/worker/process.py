@@ -106,6 +106,8 @@ class Worker:
             leases.resign(self.pulse.worker_id)
             self.slots.measures.flush()
         self.line.leave()
+        self.slots.close()
+        connection.close()
         return not unfinished
 
     def _hand_back(self, claims: list[Claim]) -> None:

@@ -67,6 +67,7 @@ class Pulse:
             self._guarded(self._store_progress)
             self._slots.reported.wait(max(min(next_beat, next_look) - time.monotonic(), 0.0))
             self._stop.wait(settings.CONFIG.progress_seconds)
+        connection.close()
 
     @staticmethod
     def _guarded(act: Callable[[], None]) -> None:

@@ -46,6 +46,12 @@ class Slots:
         self._running: dict[Claim, Run | None] = {}
         self._given_up: set[Claim] = set()
 
+    def close(self) -> None:
+        """End the threads, but for those that are stuck in a handler."""
+        self._threads.shutdown(wait=False)
+        self._io.close()
+        self._voice.close()
+
     def take(self, limit: int, timeout_seconds: float) -> int:
         """Take up to ``limit`` free slots, waiting for the first; how many."""
         if not self._free.acquire(timeout=timeout_seconds):

@@ -19,6 +19,11 @@ def web(port: int) -> list[str]:
     return [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "queueproject.asgi:application"]
 
 
+def serve(port: int) -> list[str]:
+    """Web, worker and scheduler in one process, on loopback."""
+    return manage("serve", "--port", str(port))
+
+
 def worker(queues: Sequence[str] = QUEUES) -> list[str]:
     """A worker for these queues."""
     return manage("worker", "--queues", ",".join(queues))

@@ -48,11 +48,19 @@ class Stack:
                 await self._once("migrate", "migrate", "--verbosity", "0")
                 made = self._directory / "demo.json"
                 await self._once("demo", "demo", "--json", str(made))
-                self._keep(group, "web", commands.web(self._config.port))
-                self._keep(group, "worker", commands.worker())
-                self._keep(group, "scheduler", commands.scheduler())
+                for name, command in self._processes().items():
+                    self._keep(group, name, command)
                 await self._ready()
                 self._announce(demo.read(made))
+
+    def _processes(self) -> dict[str, list[str]]:
+        if self._config.queue_transport == "memory":
+            return {"serve": commands.serve(self._config.port)}
+        return {
+            "web": commands.web(self._config.port),
+            "worker": commands.worker(),
+            "scheduler": commands.scheduler(),
+        }
 
     def _announce(self, made: demo.Demo) -> None:
         demo.publish(made, self._base_url, DEMO_FILE)
@@ -61,7 +69,7 @@ class Stack:
         say(STACK, "Ready. Ctrl-C stops it.")
 
     def _start_redis(self, group: TaskGroup) -> None:
-        if os.environ.get("REDIS_URL"):
+        if os.environ.get("REDIS_URL") or self._config.queue_transport == "memory":
             return
         redis = private_redis(self._directory)
         self._environment["REDIS_URL"] = redis.url

@@ -4,7 +4,7 @@ import sys
 
 STACK = "stack"
 WIDTH = 9
-COLOURS = {STACK: 37, "redis": 35, "migrate": 37, "demo": 37, "web": 36, "worker": 32, "scheduler": 33}
+COLOURS = {STACK: 37, "redis": 35, "migrate": 37, "demo": 37, "web": 36, "serve": 36, "worker": 32, "scheduler": 33}
 
 
 def say(name: str, line: str) -> None:

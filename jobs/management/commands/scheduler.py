@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from jobs.management.console import refuse_unmigrated
+from jobs.management.console import refuse_deaf, refuse_unmigrated
 from jobs.scheduler.loop import Scheduler
 
 
@@ -16,6 +16,7 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
+        refuse_deaf()
         refuse_unmigrated()
         scheduler = Scheduler()
         scheduler.stop_on_signals()

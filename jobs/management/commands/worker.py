@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 
-from jobs.management.console import refuse_unmigrated
+from jobs.management.console import refuse_deaf, refuse_unmigrated
 from jobs.worker.process import Worker
 
 
@@ -32,6 +32,7 @@ class Command(BaseCommand):
             raise CommandError(f"no such queue: {', '.join(unknown)}; there are {', '.join(settings.QUEUES)}")
         if not names or concurrency < 1 or (max_jobs is not None and max_jobs < 1):
             raise CommandError("name at least one queue, one slot and one job")
+        refuse_deaf()
         refuse_unmigrated()
         connection.close()
         worker = Worker(names, slots=concurrency, name=name, max_jobs=max_jobs, burst=burst)
