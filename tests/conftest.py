@@ -62,6 +62,9 @@ os.environ |= {
 
 from django.conf import settings as django_settings  # noqa: E402
 from django.db import connection  # noqa: E402
+from django.test import TransactionTestCase  # noqa: E402
+
+from tests import emptying  # noqa: E402
 
 assert django_settings.configured or django_settings.DATABASES
 
@@ -141,11 +144,13 @@ def new_page(chromium: Browser, stack: Stack) -> Iterator[Callable[..., Page]]:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Pytest-django's, and at the end PostgreSQL drops connections that are left.
+    """Pytest-django's, emptied in our own way; and at the end PostgreSQL drops connections that are left.
 
     Channels' test communicators keep those of other threads open, and a database in use can't be removed.
     """
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", emptying.empty)
+        yield
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute(
