@@ -9,7 +9,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -21,16 +21,12 @@ if TYPE_CHECKING:
     from chaos.client import Log
     from chaos.nemesis import Nemesis
 
-LEASE_SECONDS = 3.0
-TIMES = {
-    "LEASE_SECONDS": str(LEASE_SECONDS),
-    "HEARTBEAT_SECONDS": "1",
-    "TICK_SECONDS": "0.25",
-    "POLL_SECONDS": "0.25",
+GRACE_SECONDS = 0.5
+ENVIRONMENT = {
     "BACKOFF_SECONDS": "0.1",
     "BACKOFF_CAP_SECONDS": "1",
     "REDIS_TIMEOUT_SECONDS": "0.5",
-    "SHUTDOWN_SECONDS": "2",
+    "SHUTDOWN_SECONDS": str(GRACE_SECONDS),
     "WORKER_CONCURRENCY": "10",
     "LOG_LEVEL": "WARNING",
 }
@@ -61,17 +57,29 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10_000), help="what goes wrong; default: any")
     parser.add_argument("--jobs", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=30.0, help="how long faults strike")
+    parser.add_argument("--lease", type=float, default=3.0, help="seconds; 15 are the default of a site")
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--database", default="sqlite", help="sqlite, postgres, or the URL of one to throw away")
     parser.add_argument("--redis", default="", help="the URL of one to be flushed; default: a private one")
     return parser
 
 
+def _times(lease_seconds: float) -> dict[str, str]:
+    """All in the proportions of the defaults."""
+    return {
+        "LEASE_SECONDS": str(lease_seconds),
+        "HEARTBEAT_SECONDS": str(lease_seconds / 3),
+        "TICK_SECONDS": str(lease_seconds / 15),
+        "POLL_SECONDS": str(lease_seconds / 15),
+    }
+
+
 def _run(bed: Bed, options: argparse.Namespace, say: Say) -> int:
     import django
 
     environment = {
-        **TIMES,
+        **ENVIRONMENT,
+        **_times(options.lease),
         "DEBUG": "0",
         "SECRET_KEY": secrets.token_urlsafe(32),
         "DJANGO_SETTINGS_MODULE": "chaos.settings",
@@ -84,7 +92,7 @@ def _run(bed: Bed, options: argparse.Namespace, say: Say) -> int:
     say(f"seed {options.seed}: {options.jobs} jobs under faults for {options.seconds:.0f} s, on {options.database}\n")
     began = time.monotonic()
     log, nemesis = _under_fire(bed, environment, options)
-    return _report(log, nemesis, time.monotonic() - began, say)
+    return _report(log, nemesis, time.monotonic() - began, options.lease, say)
 
 
 def _under_fire(bed: Bed, environment: dict[str, str], options: argparse.Namespace) -> tuple[Log, Nemesis]:
@@ -96,10 +104,10 @@ def _under_fire(bed: Bed, environment: dict[str, str], options: argparse.Namespa
 
     owner = User.objects.create_user(f"chaos-{secrets.token_hex(4)}")
     client = Client(
-        owner, seed=options.seed, jobs=options.jobs, seconds=options.seconds, long_seconds=LEASE_SECONDS + 1
+        owner, seed=options.seed, jobs=options.jobs, seconds=options.seconds, long_seconds=options.lease + 1
     )
     herd = Herd(environment, LOGS, workers=options.workers, schedulers=2)
-    nemesis = Nemesis(herd, bed, seed=options.seed, lease_seconds=LEASE_SECONDS)
+    nemesis = Nemesis(herd, bed, seed=options.seed, lease_seconds=options.lease)
     herd.start()
     try:
         client.start()
@@ -131,8 +139,8 @@ def _until_quiet() -> None:
         time.sleep(0.2)
 
 
-def _report(log: Log, nemesis: Nemesis, seconds: float, say: Say) -> int:
-    from chaos.verdict import described, judge, recoveries
+def _report(log: Log, nemesis: Nemesis, seconds: float, lease_seconds: float, say: Say) -> int:
+    from chaos.verdict import judge
 
     violations = judge(log)
     say(f"{'acknowledged':<32}{len(log.acknowledged):>7} in {seconds:.0f} s\n")
@@ -140,13 +148,23 @@ def _report(log: Log, nemesis: Nemesis, seconds: float, say: Say) -> int:
     say(f"{'faults':<32}{nemesis.faults.total():>7}\n")
     for name, count in nemesis.faults.most_common():
         say(f"  {name:<30}{count:>7}\n")
-    recovery = described(recoveries(nemesis.kills))
-    say(f"{'running again after a kill':<32}  {recovery}; the lease is {LEASE_SECONDS:.0f} s\n")
+    for name, recovery in _recoveries(nemesis, lease_seconds):
+        say(f"{name:<32}  {recovery}\n")
     for name, found in violations.items():
         say(f"{name:<32}{len(found):>7}\n")
         for line in found[:10]:
             say(f"  {line}\n")
     return 1 if any(violations.values()) else 0
+
+
+def _recoveries(nemesis: Nemesis, lease_seconds: float) -> Iterator[tuple[str, str]]:
+    from chaos.recovery import after, child_killed, described, worker_killed, worker_stopped
+
+    killed = described(after(nemesis.kills, worker_killed))
+    yield "worker killed, running again", f"{killed}; the lease is {lease_seconds:.0f} s"
+    yield "process killed, running again", described(after(nemesis.child_kills, child_killed))
+    stopped = described(after(nemesis.stops, worker_stopped))
+    yield "worker stopped, handed back", f"{stopped}; {GRACE_SECONDS} s of them the jobs were let go on"
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ THREADS = 4
 AGAIN = 0.05
 AGAIN_SECONDS = 0.2
 SLOW_SECONDS = 0.3
+ALONE_SECONDS = 1.0
 
 
 @dataclass
@@ -75,7 +76,7 @@ class Client:
         (fate,) = rng.choices(list(FATES), list(FATES.values()))
         slow = rng.uniform(0, SLOW_SECONDS)
         seconds: dict[Fate, float] = {"slow": slow, "sleeping": slow, "family_called_off": slow}
-        seconds["long"] = self._long_seconds
+        seconds |= {"long": self._long_seconds, "alone": ALONE_SECONDS}
         return Tale(number=number, fate=fate, seconds=seconds.get(fate, 0.0))
 
     def _until_acknowledged(self, tale: Tale) -> Job:

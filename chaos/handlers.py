@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 from pydantic import JsonValue
 
-from chaos.jobtypes import PART, Tale
+from chaos.jobtypes import ALONE, PART, Tale
 from jobs.context import JobContext
 from jobs.errors import ChildFailed, PermanentError
 from jobs.models import JobLog
@@ -33,6 +34,8 @@ def tale(ctx: JobContext, asked: Tale) -> JsonValue:
             parts = [Call(PART, number=asked.number, fate="plain", seconds=asked.seconds) for _ in range(PARTS)]
             if any(isinstance(outcome, ChildFailed) for outcome in ctx.gather("parts", *parts)):
                 raise PermanentError("part_lost", "a part has failed, and none should")
+        case "alone":
+            ctx.call("alone", ALONE, number=asked.number, fate="plain", seconds=asked.seconds)
         case "sleeping":
             ctx.sleep("nap", asked.seconds)
     return asked.number
@@ -43,6 +46,17 @@ def part(ctx: JobContext, asked: Tale) -> JsonValue:
     if asked.seconds:
         ctx.io("network", _network, asked.seconds)
     return ctx.commit("effect", _effect, ctx)
+
+
+def alone(ctx: JobContext, asked: Tale) -> JsonValue:
+    """The same in a process of its own, which says which one it is."""
+    ctx.log(process(os.getpid()))
+    return part(ctx, asked)
+
+
+def process(pid: int) -> str:
+    """What a job's own process says of itself."""
+    return f"process {pid}"
 
 
 def _double(number: int) -> int:

@@ -51,6 +51,11 @@ class Herd:
                 os.killpg(pid, number)
         return pid
 
+    def children(self, name: str) -> list[int]:
+        """The processes of their own that jobs of this worker run in."""
+        pid = self.pid(name)
+        return processes_of_jobs(pid) if pid else []
+
     def _keep(self) -> None:
         while not self._ended.wait(EVERY_SECONDS):
             for name in (*self.workers, *self.schedulers):
@@ -76,3 +81,24 @@ class Herd:
                 start_new_session=True,
                 preexec_fn=die_with_parent,
             )
+
+
+def processes_of_jobs(pid: int) -> list[int]:
+    """Those that jobs of the worker with this process id have to themselves: they lead sessions, its others don't."""
+    return [child for child in _descendants(pid) if _leads(child)]
+
+
+def _descendants(pid: int) -> list[int]:
+    """The children of a process, theirs, and so on."""
+    found: list[int] = []
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in map(int, (task / "children").read_text().split()):
+                found += [child, *_descendants(child)]
+    return found
+
+
+def _leads(pid: int) -> bool:
+    with suppress(ProcessLookupError):
+        return os.getsid(pid) == pid
+    return False

@@ -9,12 +9,23 @@ from pydantic import BaseModel, JsonValue
 from jobs.registry import JobType
 
 Fate = Literal[
-    "plain", "child", "gathering", "sleeping", "failing", "slow", "long", "hopeless", "called_off", "family_called_off"
+    "plain",
+    "child",
+    "gathering",
+    "alone",
+    "sleeping",
+    "failing",
+    "slow",
+    "long",
+    "hopeless",
+    "called_off",
+    "family_called_off",
 ]
 FATES: dict[Fate, int] = {
-    "plain": 47,
+    "plain": 46,
     "child": 14,
     "gathering": 5,
+    "alone": 1,
     "sleeping": 6,
     "failing": 9,
     "slow": 8,
@@ -23,8 +34,9 @@ FATES: dict[Fate, int] = {
     "called_off": 3,
     "family_called_off": 3,
 }
-"""How many in a hundred: done at once, with a child job, with several at once, after a sleep, failing once, over a
-network, longer than a lease, without hope, called off by the client, called off with children that may be running."""
+"""How many in a hundred: done at once, with a child job, with several at once, with one in a process of its own, after
+a sleep, failing once, over a network, longer than a lease, without hope, called off by the client, called off with
+children that may be running."""
 
 
 class Tale(BaseModel):
@@ -35,9 +47,11 @@ class Tale(BaseModel):
     seconds: float = 0.0
 
 
-def _type(name: str, queue: str) -> JobType:
-    return JobType(name=f"chaos_{name}", queue=queue, payload=Tale, result=JsonValue, handler=f"chaos.handlers:{name}")
+def _type(name: str, queue: str, *, isolate: bool = False) -> JobType:
+    handler = f"chaos.handlers:{name}"
+    return JobType(name=f"chaos_{name}", queue=queue, payload=Tale, result=JsonValue, handler=handler, isolate=isolate)
 
 
 TALE = _type("tale", "player_actions")
 PART = _type("part", "llm")
+ALONE = _type("alone", "llm", isolate=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 
 from chaos.bed import Bed
 from chaos.herd import Herd
@@ -15,6 +17,10 @@ EVERY_SECONDS = 1.0
 STEP_SECONDS = 0.05
 PAUSE_LEASES = 2.2
 OUTAGE_SECONDS = (0.5, 3.0)
+AGAIN_SECONDS = 0.1
+
+Struck = tuple[float, int]
+"""When, by the clock of the day, and the process id of whom."""
 
 
 class Nemesis:
@@ -27,8 +33,11 @@ class Nemesis:
         self._herd, self._bed, self._lease_seconds = herd, bed, lease_seconds
         self._rng = random.Random(seed)
         self._to_mend: list[tuple[float, Callable[[], object]]] = []
+        self._paused: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
-        self.kills: list[tuple[float, int]] = []
+        self.kills: list[Struck] = []
+        self.child_kills: list[Struck] = []
+        self.stops: list[Struck] = []
 
     def run(self, seconds: float) -> None:
         """Strike for so long; in the end everything is mended."""
@@ -54,7 +63,9 @@ class Nemesis:
 
     def _possible(self) -> dict[str, tuple[int, Callable[[], None]]]:
         faults = {
-            "worker killed": (40, self._kill_worker),
+            "worker killed": (32, self._kill_worker),
+            "worker stopped": (6, self._stop_worker),
+            "job's process killed": (6, self._kill_child),
             "scheduler killed": (10, self._kill_scheduler),
             "worker paused beyond its lease": (10, self._pause_worker),
             "Redis flushed": (15, self._bed.flush_redis),
@@ -73,13 +84,39 @@ class Nemesis:
         if pid := self._herd.signal(self._rng.choice(self._herd.workers), signal.SIGKILL):
             self.kills.append((at, pid))
 
+    def _stop_worker(self) -> None:
+        """As a deploy does."""
+        at = time.time()
+        if pid := self._herd.signal(self._rng.choice(self._awake()), signal.SIGTERM):
+            self.stops.append((at, pid))
+
+    def _kill_child(self) -> None:
+        """The process of a job that has one of its own, as soon as there is one."""
+        children = [child for name in self._awake() for child in self._herd.children(name)]
+        if not children:
+            self._later(AGAIN_SECONDS, self._kill_child)
+            return
+        at, child = time.time(), self._rng.choice(children)
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+            self.child_kills.append((at, child))
+
+    def _awake(self) -> list[str]:
+        """The workers that are not paused: the others would notice nothing yet."""
+        return [name for name in self._herd.workers if name not in self._paused] or self._herd.workers
+
     def _kill_scheduler(self) -> None:
         self._herd.signal(self._rng.choice(self._herd.schedulers), signal.SIGKILL)
 
     def _pause_worker(self) -> None:
         name = self._rng.choice(self._herd.workers)
         self._herd.signal(name, signal.SIGSTOP)
-        self._later(PAUSE_LEASES * self._lease_seconds, lambda: self._herd.signal(name, signal.SIGCONT))
+        self._paused[name] += 1
+        self._later(PAUSE_LEASES * self._lease_seconds, lambda: self._wake(name))
+
+    def _wake(self, name: str) -> None:
+        self._herd.signal(name, signal.SIGCONT)
+        self._paused -= Counter([name])
 
     def _fill_redis(self) -> None:
         self._bed.fill_redis()

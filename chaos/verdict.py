@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from itertools import pairwise
-from statistics import median
 
 from django.db.models import Count
 
 from chaos.client import LANES, Log
 from chaos.handlers import EFFECT
-from chaos.jobtypes import PART, TALE
+from chaos.jobtypes import ALONE, PART, TALE
 from jobs import invariants
-from jobs.models import Job, JobEvent, JobLog, Worker
+from jobs.models import Job, JobEvent, JobLog
 from jobs.states import FINAL, Status
 
 ENDS = {
@@ -53,7 +51,7 @@ def _doubled(log: Log, jobs: dict[str, Job]) -> Iterator[str]:
     yield from (f"{number} was acknowledged as another job before" for number in log.contradicted)
     yield from (f"nobody was told of {job}" for public_id, job in jobs.items() if public_id not in known)
     effects = dict(JobLog.objects.filter(text=EFFECT).order_by().values_list("job").annotate(n=Count("id")))
-    for pk, status in Job.objects.filter(type__in=[TALE.name, PART.name]).values_list("pk", "status"):
+    for pk, status in Job.objects.filter(type__in=[TALE.name, PART.name, ALONE.name]).values_list("pk", "status"):
         if effects.get(pk, 0) > 1 or (status == Status.COMPLETED and effects.get(pk, 0) != 1):
             yield f"job {pk} is {status} with {effects.get(pk, 0)} effects"
 
@@ -82,24 +80,3 @@ def _wrong_ends(log: Log, jobs: dict[str, Job]) -> Iterator[str]:
         job = jobs.get(public_id)
         if job and job.status in FINAL and job.status not in ENDS.get(tale.fate, {Status.COMPLETED}):
             yield f"{number} ({tale.fate}) is {job.status}: {job.error}"
-
-
-def recoveries(kills: Iterable[tuple[float, int]]) -> list[float]:
-    """For each job whose worker was killed: seconds until it ran again."""
-    return sorted(seconds for at, pid in kills for seconds in _recovered(at, pid))
-
-
-def _recovered(at: float, pid: int) -> Iterator[float]:
-    workers = list(Worker.objects.filter(name__endswith=f".{pid}").values_list("pk", flat=True))
-    killed_at = datetime.fromtimestamp(at, UTC)
-    for rescued in JobEvent.objects.filter(event="job.rescued", data__worker__in=workers, at__gte=killed_at):
-        again = (
-            JobEvent.objects.filter(job=rescued.job_id, event="job.started", id__gt=rescued.pk).order_by("id").first()
-        )
-        if again is not None:
-            yield (again.at - killed_at).total_seconds()
-
-
-def described(seconds: Sequence[float]) -> str:
-    """Median and maximum, for people."""
-    return f"p50 {median(seconds):.1f} s, max {seconds[-1]:.1f} s ({len(seconds)} jobs)" if seconds else "none needed"

@@ -47,7 +47,7 @@ TRANSITIONS: dict[tuple[Status, Status], frozenset[str]] = {
     (S.SCHEDULED, S.QUEUED): frozenset({"job.queued"}),
     (S.PENDING, S.QUEUED): frozenset({"job.queued"}),
     (S.QUEUED, S.RUNNING): frozenset({"job.started"}),
-    (S.RUNNING, S.QUEUED): frozenset({"job.rescued", "job.released"}),
+    (S.RUNNING, S.QUEUED): frozenset({"job.rescued", "job.released", "job.retried"}),
     (S.RUNNING, S.SCHEDULED): frozenset({"job.retried", "job.snoozed"}),
     (S.RUNNING, S.WAITING): frozenset({"job.waiting"}),
     (S.WAITING, S.QUEUED): frozenset({"job.resumed"}),

@@ -44,7 +44,7 @@ TIMELINE: dict[str, str] = {
     "job.retried": "The attempt failed (`code`, `detail`, `traceback`); the next comes `after_seconds`.",
     "job.snoozed": "The handler asked to run later: `after_seconds`. No attempt is spent.",
     "job.rescued": "Taken back from a `worker` whose lease ran out.",
-    "job.released": "Handed back by a worker that was shutting down.",
+    "job.released": "Handed back by a `worker` that was shutting down.",
     "job.completed": "Ended with a result.",
     "job.dead": "Ended without one: no attempts left, or none would help.",
     "job.cancelled": "Called off.",

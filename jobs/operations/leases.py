@@ -118,6 +118,10 @@ def _rescued(job: Job) -> Move:
     return Move(job, Status.QUEUED, "job.rescued", {"worker": job.worker_id}, changes, front=True)
 
 
+def _released(job: Job) -> Move:
+    return Move(job, Status.QUEUED, "job.released", {"worker": job.worker_id}, front=True)
+
+
 def bury() -> int:
     """Mark workers as gone whose lease ran out and that hold no jobs; how many."""
     idle = Worker.objects.filter(ended_at=None, lease_until__lt=Now())
@@ -140,7 +144,7 @@ def hand_back(claims: Iterable[tuple[int, int]]) -> list[int]:
     tokens = dict(claims)
     with ledger() as book:
         mine = [job for job in lock(tokens).values() if held(job, tokens[job.pk])]
-        apply(book, [Move(job, Status.QUEUED, "job.released", front=True) for job in mine])
+        apply(book, [_released(job) for job in mine])
         return [job.pk for job in mine]
 
 

@@ -150,11 +150,15 @@ def _move(job: Job, ended: Ended) -> Move:
 
 
 def _struck(job: Job, ended: Ended) -> Move:
+    """The first time it goes on at once: whoever killed the process, it need not have been the job."""
     strikes = job.strikes + 1
-    if strikes < settings.CONFIG.poison_strikes:
+    if strikes >= settings.CONFIG.poison_strikes:
+        detail = f"the job killed the process it ran in {strikes} times"
+        return _dead(job, replace(ended, error={"code": "poison", "detail": detail}), strikes=strikes)
+    if strikes > 1:
         return _later(job, ended, "job.retried", {"strikes": strikes})
-    detail = f"the job killed the process it ran in {strikes} times"
-    return _dead(job, replace(ended, error={"code": "poison", "detail": detail}), strikes=strikes)
+    told = _told(job, ended) | {"after_seconds": 0.0}
+    return Move(job, Status.QUEUED, "job.retried", told, {"error": ended.error, "strikes": strikes}, front=True)
 
 
 def _dead(job: Job, ended: Ended, **changes: Any) -> Move:

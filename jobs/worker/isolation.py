@@ -25,7 +25,7 @@ from jobs.worker import child_process
 LOOK_SECONDS = 0.05
 
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload([child_process.__name__])
+_processes.set_forkserver_preload(["jobs.worker.fork_server"])
 
 
 def runs_alone(job: Job) -> bool:
