@@ -15,8 +15,9 @@ from django.conf import settings
 from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, QuerySet, RowRange, Subquery, Value, Window
 from django.db.models.functions import Coalesce, Lag, Now
 
-from jobs import limits, queue_settings
+from jobs import limits
 from jobs.models import Dependency, IdempotencyKey, IfDead, Job, JobEvent, JobStep, Lane, Scope, Wait
+from jobs.models_limits import Limit
 from jobs.models_waits import WaitState
 from jobs.operations import permits
 from jobs.states import BIRTHS, FINAL, OPEN, TRANSITIONS, Status
@@ -276,15 +277,17 @@ def nobody_oversleeps() -> list[Row]:
 
 
 def permits_stay_within_limits() -> list[Row]:
-    """No more jobs run in a queue, and no more of a concurrency key are under way, than its limit allows.
+    """No more jobs run in a queue, and no more of a concurrency key are under way, than its limit allowed.
 
-    More do for a while when a limit is lowered.
+    Who was there when a limit was lowered may stay; nobody is let in before enough of them have gone.
     """
-    limited = {f"{limits.QUEUE}{queue}" for queue in settings.RQ_QUEUES} | set(queue_settings.limits())
-    held = permits.held(limited)
-    most = {name: limits.most(name) for name in sorted(held)}
+    enforced = {limit.key: limit for limit in Limit.objects.filter(enforced__isnull=False) if limits.most(limit.key)}
+    held = permits.held(set(enforced))
+    full = {name: limit for name, limit in enforced.items() if held[name] > (limit.enforced or 0)}
     return [
-        {"limit": name, "most": n, "held": held[name]} for name, n in most.items() if n is not None and held[name] > n
+        {"limit": name, "most": limit.enforced, "held": held[name]}
+        for name, limit in full.items()
+        if permits.given_since(name, limit.enforced_since)
     ]
 
 

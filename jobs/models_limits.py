@@ -22,13 +22,16 @@ class Limit(models.Model):
     """How many jobs of a concurrency key may be under way at once; its row's lock orders those who count.
 
     A key is a path: a limit on ``openai`` bounds ``openai`` and ``openai/gpt-5`` together. ``concurrency`` empty: as
-    the environment says.
+    the environment says. ``enforced`` is the limit by which claims were last admitted, and since when: who holds a
+    permit from before it was lowered keeps it.
     """
 
     key = models.CharField(max_length=200, unique=True, help_text="A concurrency key, or the beginning of its path.")
     concurrency = models.PositiveIntegerField(
         null=True, blank=True, validators=[MinValueValidator(1)], help_text="How many of its jobs at once."
     )
+    enforced = models.PositiveIntegerField(null=True, editable=False)
+    enforced_since = models.DateTimeField(null=True, editable=False)
 
     def __str__(self) -> str:
         return self.key

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 
-from django.db.models import Count, Q
+from django.conf import settings
+from django.db.models import Count, F, Q
+from django.db.models.functions import Now
 
 from jobs import limits
 from jobs.events.ledger import ledger
-from jobs.models import Job, JobQuerySet
+from jobs.models import Job, JobEvent, JobQuerySet
 from jobs.models_limits import Limit
 from jobs.operations import dispatch
 from jobs.states import Status
@@ -51,16 +54,25 @@ def _wanted(job: Job) -> list[str]:
 
 def _free(names: set[str]) -> Counter[str]:
     """How many permits each limit has left, its row being locked."""
-    _lock(names)
+    _enforce(_locked(names))
     taken = held(names)
     return Counter({name: (limits.most(name) or 0) - taken[name] for name in names})
 
 
-def _lock(names: set[str]) -> None:
+def _locked(names: set[str]) -> list[Limit]:
     found = list(Limit.objects.select_for_update().filter(key__in=names).order_by("pk"))
-    if len(found) < len(names):
-        Limit.objects.bulk_create([Limit(key=name) for name in sorted(names)], ignore_conflicts=True)
-        list(Limit.objects.select_for_update().filter(key__in=names).order_by("pk"))
+    if len(found) == len(names):
+        return found
+    Limit.objects.bulk_create([Limit(key=name) for name in sorted(names)], ignore_conflicts=True)
+    return list(Limit.objects.select_for_update().filter(key__in=names).order_by("pk"))
+
+
+def _enforce(locked: Iterable[Limit]) -> None:
+    """Note by which limits is admitted from now on, where they were others before."""
+    for limit in locked:
+        most = limits.most(limit.key)
+        if most != limit.enforced:
+            Limit.objects.filter(pk=limit.pk).update(enforced=most, enforced_since=Now())
 
 
 def held(names: set[str]) -> Counter[str]:
@@ -80,6 +92,21 @@ def held(names: set[str]) -> Counter[str]:
 def holders() -> JobQuerySet:
     """The jobs that hold permits of concurrency keys."""
     return Job.objects.open().filter(started_at__isnull=False).exclude(concurrency_key="")
+
+
+def given_since(name: str, at: datetime | None) -> bool:
+    """Whether any of those who hold a permit of this limit were given it since then.
+
+    Not at once: other processes admit by what they last read for ``queue_settings_seconds``.
+    """
+    changed = Now() if at is None else at + timedelta(seconds=settings.CONFIG.queue_settings_seconds)
+    if name.startswith(limits.QUEUE):
+        running = Job.objects.filter(status=Status.RUNNING, queue=name.removeprefix(limits.QUEUE))
+        return JobEvent.objects.filter(
+            job__in=running, event="job.started", token=F("job__token"), at__gt=changed
+        ).exists()
+    of_key = Q(concurrency_key=name) | Q(concurrency_key__startswith=f"{name}/")
+    return holders().filter(of_key, started_at__gt=changed).exists()
 
 
 def _counted(jobs: JobQuerySet, column: str) -> Iterable[tuple[str, int]]:
@@ -118,8 +145,10 @@ def _on_their_way(name: str) -> int:
 
 
 def let_in_all() -> int:
-    """Look at every limit that holds somebody back: it may have been raised, or taken away. How many there are."""
+    """Look at every limit that holds somebody back, or is no more: it may have been raised, or taken away. How many."""
     names = set(Job.objects.exclude(held_back_by="").values_list("held_back_by", flat=True).distinct())
+    enforced = Limit.objects.filter(enforced__isnull=False).values_list("key", flat=True)
+    names |= {name for name in enforced if limits.most(name) is None}
     if names:
         let_in(names)
     return len(names)

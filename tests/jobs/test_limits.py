@@ -97,6 +97,41 @@ def test_a_queue_runs_no_more_than_its_limit_and_the_next_are_let_in_in_order() 
     assert broken(liveness=False) == {}
 
 
+@pytest.mark.parametrize("key", ["", "slow/a"])
+def test_who_is_there_when_a_limit_is_lowered_may_stay_and_nobody_is_let_in(
+    config: Config, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    config(queue_settings_seconds=0.001)
+
+    def allow(most: int) -> None:
+        limit("slow", most) if key else bound(concurrency=most)
+
+    allow(3)
+    jobs = ask(5, concurrency_key=key)
+    assert len(claim()) == 3
+    allow(1)
+    assert claim() == []
+    assert broken() == {}
+    end(Job.objects.get(pk=jobs[0].pk))
+    monkeypatch.setattr(permits, "admit", list)
+    Job.objects.update(held_back_by="")
+    assert claim()
+    assert set(broken(liveness=False)) == {"permits_stay_within_limits"}
+
+
+def test_a_limit_that_was_taken_away_and_comes_back_finds_nothing_wrong_with_the_time_between(config: Config) -> None:
+    config(queue_settings_seconds=0.001)
+    bound(concurrency=1)
+    ask(5)
+    assert len(claim()) == 1
+    bound(concurrency=None)
+    permits.let_in_all()
+    assert len(claim()) == 4
+    bound(concurrency=1)
+    assert claim() == []
+    assert broken() == {}
+
+
 def test_a_ticket_over_the_limit_is_held_back_and_gets_another_when_there_is_room() -> None:
     bound(concurrency=1)
     one, two = ask(2)

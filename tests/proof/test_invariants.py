@@ -139,7 +139,7 @@ def long_ago() -> datetime:
 def one_at_a_time() -> None:
     change(running(), concurrency_key="slow/a")
     Job.objects.filter(type=PARENT.name, status="waiting").update(concurrency_key="slow/b")
-    Limit.objects.create(key="slow", concurrency=1)
+    Limit.objects.create(key="slow", concurrency=1, enforced=1, enforced_since=long_ago())
     queue_settings.forget()
 
 
