@@ -13,16 +13,27 @@ import pytest
 
 if TYPE_CHECKING:
     from queueproject.testing.model_server import OpenAIServer
+    from queueproject.testing.nursery import Nursery
     from queueproject.testing.processes import Stack
     from queueproject.testing.streams import EventStream
 
 
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """Where the processes of all stacks are forked from."""
+    from queueproject.testing.nursery import Nursery
+
+    forks = Nursery()
+    yield forks
+    forks.close()
+
+
 @pytest.fixture
-def stack(transactional_db: None, tmp_path: Path) -> Iterator[Stack]:
+def stack(transactional_db: None, nursery: Nursery, tmp_path: Path) -> Iterator[Stack]:
     """Real web, worker and scheduler processes on this test's database and Redis; nothing runs until started."""
     from queueproject.testing.processes import Stack
 
-    processes = Stack(tmp_path)
+    processes = Stack(tmp_path, nursery)
     yield processes
     processes.stop_all()
     processes.print_logs()

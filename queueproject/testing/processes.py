@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit, urlunsplit
@@ -15,6 +15,7 @@ from django.db import connection
 
 from queueproject.stack import commands
 from queueproject.stack.orphans import die_with_parent, kill_group
+from queueproject.testing.nursery import Nursery, Process
 from queueproject.testing.waiting import wait_until
 
 START_SECONDS = 90.0
@@ -22,11 +23,15 @@ LOG_CHARACTERS = 4000
 
 
 class Stack:
-    """Processes by name: "web", "worker", "scheduler", or "worker.2" and so on for more of a kind."""
+    """Processes by name: "web", "worker", "scheduler", or "worker.2" and so on for more of a kind.
 
-    def __init__(self, directory: Path) -> None:
+    With a ``nursery`` they start quickly, and share memory with it.
+    """
+
+    def __init__(self, directory: Path, nursery: Nursery | None = None) -> None:
         self._directory = directory
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._nursery = nursery
+        self._processes: dict[str, Process] = {}
         self._environment: dict[str, str] = {}
         self._ports: dict[str, int] = {}
         self.port = self.port_of("web")
@@ -90,27 +95,19 @@ class Stack:
 
     def stop_all(self) -> None:
         for process in self._processes.values():
-            process.terminate()
+            process.send_signal(signal.SIGTERM)
         for name in list(self._processes):
             try:
                 self.wait(name, timeout=5)
             except subprocess.TimeoutExpired:
                 self.kill9(name)
 
-    def _spawn(self, name: str, arguments: list[str], project: Path | str) -> subprocess.Popen[bytes]:
+    def _spawn(self, name: str, arguments: list[str], project: Path | str) -> Process:
         python, *rest = self._command(name)
-        command = [python, *(part.replace(str(commands.PROJECT), str(project)) for part in rest)]
-        with self._log_file(name).open("ab") as log:
-            return subprocess.Popen(
-                [*command, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "DATABASE_URL": database_url(), **self._environment},
-                cwd=project,
-                start_new_session=True,
-                preexec_fn=die_with_parent,
-            )
+        command = [python, *(part.replace(str(commands.PROJECT), str(project)) for part in rest), *arguments]
+        environment = {**os.environ, "DATABASE_URL": database_url(), **self._environment}
+        start = self._nursery.start if self._nursery else spawn
+        return start(command, environment=environment, directory=Path(project), log=self._log_file(name))
 
     def _command(self, name: str) -> list[str]:
         match name.partition(".")[0]:
@@ -131,6 +128,23 @@ class Stack:
             assert process.poll() is None, f"{name} ended:\n{self.log(name)}"
         complete = {name.partition(".")[0] for name in self._processes} >= {"web", "worker", "scheduler"}
         return answers(f"{self.base_url}/{'readyz' if complete else 'healthz'}")
+
+
+def spawn(
+    command: Sequence[str], *, environment: Mapping[str, str], directory: Path, log: Path
+) -> subprocess.Popen[bytes]:
+    """Run this in a session of its own; ``log`` gets all that it prints. It ends with the thread that called."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            cwd=directory,
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+        )
 
 
 def answers(url: str) -> bool:
