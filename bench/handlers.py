@@ -1,19 +1,17 @@
-"""What the measured jobs do."""
+"""What the measured jobs do: the bodies that every system's do."""
 
-import time
-
-from bench.jobtypes import Nap, Nothing, Sent
+from bench.jobtypes import Nap, Nothing
+from bench.systems import bodies
 from jobs.context import JobContext
 
 
-def stamp(ctx: JobContext, sent: Sent) -> int:
-    """Nanoseconds from the caller's enqueue to this line."""
-    return time.monotonic_ns() - sent.at_ns
+def nothing(ctx: JobContext, asked: Nothing) -> None:
+    bodies.nothing()
+
+
+def stamp(ctx: JobContext, asked: Nothing) -> None:
+    bodies.stamp()
 
 
 def sleep(ctx: JobContext, nap: Nap) -> None:
-    time.sleep(nap.seconds)
-
-
-def nothing(ctx: JobContext, asked: Nothing) -> None:
-    """What the queue itself costs."""
+    bodies.sleep(nap.seconds)

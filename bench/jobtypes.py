@@ -5,10 +5,8 @@ from pydantic import BaseModel
 from jobs.registry import JobType
 
 
-class Sent(BaseModel):
-    """When the caller began to enqueue, on the machine's monotonic clock."""
-
-    at_ns: int
+class Nothing(BaseModel):
+    """Nothing to be said."""
 
 
 class Nap(BaseModel):
@@ -17,10 +15,7 @@ class Nap(BaseModel):
     seconds: float
 
 
-class Nothing(BaseModel):
-    """Nothing to be done."""
-
-
-STAMP = JobType(name="bench_stamp", queue="system", payload=Sent, result=int, handler="bench.handlers:stamp")
-SLEEP = JobType(name="bench_sleep", queue="system", payload=Nap, result=None, handler="bench.handlers:sleep")
 NOTHING = JobType(name="bench_nothing", queue="system", payload=Nothing, result=None, handler="bench.handlers:nothing")
+STAMP = JobType(name="bench_stamp", queue="system", payload=Nothing, result=None, handler="bench.handlers:stamp")
+SLEEP = JobType(name="bench_sleep", queue="system", payload=Nap, result=None, handler="bench.handlers:sleep")
+BODIES = {"nothing": NOTHING, "stamp": STAMP, "sleep": SLEEP}

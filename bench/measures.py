@@ -1,4 +1,4 @@
-"""What was measured: numbers with a name and a unit, and what the project aims at."""
+"""What was measured: numbers with a name and a unit."""
 
 from __future__ import annotations
 
@@ -28,34 +28,11 @@ class Row(TypedDict):
     better: Better
 
 
-class Aim(NamedTuple):
-    """What a workload's number has to stay below."""
-
-    below: float
-    unit: str
-
-    def met(self, row: Row) -> bool:
-        """Whether this row reaches it; ``ValueError`` if it is not in the aim's unit."""
-        if row["unit"] != self.unit:
-            raise ValueError(f"{row['workload']} is in {row['unit']}, its aim in {self.unit}")
-        return row["value"] < self.below
-
-
-AIMS = {
-    "submit, 50 clients, p99": Aim(100, "ms"),
-    "chat, 50 clients, p99": Aim(100, "ms"),
-    "submit to start, p50": Aim(10, "ms"),
-    "commit to 500 sockets and 200 streams, p99": Aim(1000, "ms"),
-    "400 jobs of 0.5 s, 100 at once: wall": Aim(2.6, "s"),
-    "400 jobs of 0.5 s, 100 at once: peak memory": Aim(120, "MB"),
-}
-
-
 def row(system: str, measure: Measure) -> Row:
     return Row(
         workload=measure.workload,
         system=system,
-        value=round(measure.value, 2),
+        value=round(measure.value, 3),
         unit=measure.unit,
         better=measure.better,
     )

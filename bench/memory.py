@@ -15,20 +15,20 @@ DUTY = 0.05
 
 
 class Peak:
-    """The most that the session of this leader had at any moment it was looked at."""
+    """The most that the sessions of these leaders had at any moment they were looked at."""
 
-    def __init__(self, leader: int) -> None:
+    def __init__(self, *leaders: int) -> None:
         self.megabytes = 0.0
-        self._leader = leader
+        self._leaders = leaders
 
     def look(self) -> None:
-        self.megabytes = max(self.megabytes, sum(map(pss_megabytes, session(self._leader))))
+        self.megabytes = max(self.megabytes, sum(map(pss_megabytes, session(*self._leaders))))
 
 
 @contextmanager
-def peak(leader: int) -> Iterator[Peak]:
+def peak(*leaders: int) -> Iterator[Peak]:
     """Look again and again until the block ends, and once more then."""
-    found, over = Peak(leader), threading.Event()
+    found, over = Peak(*leaders), threading.Event()
 
     def watch() -> None:
         pause = 0.0
@@ -47,12 +47,12 @@ def peak(leader: int) -> Iterator[Peak]:
         found.look()
 
 
-def session(leader: int) -> list[int]:
-    """The processes of this leader's session: itself and all it started."""
+def session(*leaders: int) -> list[int]:
+    """The processes of these leaders' sessions: themselves and all they started."""
     found = []
     for pid in (int(entry) for entry in os.listdir("/proc") if entry.isdigit()):
         with suppress(ProcessLookupError):
-            if os.getsid(pid) == leader:
+            if os.getsid(pid) in leaders:
                 found.append(pid)
     return found
 

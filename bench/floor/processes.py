@@ -27,7 +27,7 @@ STOP_SECONDS = 10
 def web() -> Iterator[str]:
     """The same web server as ours; its address."""
     port = free_port()
-    with _running("daphne", "-b", "127.0.0.1", "-p", str(port), "bench.peer.asgi:application"):
+    with _running("daphne", "-b", "127.0.0.1", "-p", str(port), "bench.floor.asgi:application"):
         wait_until(lambda: _listens(port), timeout=START_SECONDS, what="the peer's daphne")
         yield f"http://127.0.0.1:{port}"
 

@@ -8,7 +8,7 @@ from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from bench.peer.tasks import play
+from bench.floor.tasks import play
 
 
 @csrf_exempt

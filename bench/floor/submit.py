@@ -1,7 +1,7 @@
 """The same requests to a bare view that enqueues with django-rq, while one stock worker works on them."""
 
+from bench.floor.processes import web, worker
 from bench.measures import Measure
-from bench.peer.processes import web, worker
 from bench.submitting import Client, measure_submit
 
 CLIENTS = 50

@@ -1,0 +1,59 @@
+"""No-op jobs under every limit there is, as a ratio to none, taken in turns."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from statistics import median
+
+from django.conf import settings
+
+from bench.jobtypes import NOTHING
+from bench.measures import Measure
+from bench.systems.processes import Processes
+from bench.systems.system import PROCESSES, System
+from bench.workloads.drain import drain
+from bench.workloads.working import working
+from jobs import queue_settings
+from jobs.models_limits import Limit
+from jobs.models_metrics import QueueSettings
+from jobs.operations.enqueue import enqueue_many
+
+JOBS = 5000
+ROUNDS = 3
+KEY = "bench"
+RATE = "1000000/second, 999999999/day"
+SEEN_SECONDS = 0.5
+"""Beyond the time after which a change of the settings holds everywhere."""
+
+
+def measure(system: System) -> list[Measure]:
+    with working(system, system.drainers()) as processes:
+        rates = [(_free(system, processes), _limited(system, processes)) for _ in range(ROUNDS)]
+    free, limited = (median(each) for each in zip(*rates, strict=True))
+    return [
+        Measure("drain with every limit on", limited, "/s", "higher"),
+        Measure("drain with every limit on: ratio", limited / free, "x", "higher"),
+    ]
+
+
+def _free(system: System, processes: Processes) -> float:
+    QueueSettings.objects.all().delete()
+    Limit.objects.all().delete()
+    return _rate(system, processes, key="")
+
+
+def _limited(system: System, processes: Processes) -> float:
+    """The queue, and a key of two parts, run as many at once as there are slots; two rates and a cap let all in."""
+    slots = PROCESSES * settings.CONFIG.worker_concurrency
+    QueueSettings.objects.create(queue=NOTHING.queue, concurrency=slots, rate=RATE, waiting=10 * JOBS)
+    Limit.objects.create(key=KEY, concurrency=slots)
+    Limit.objects.create(key=f"{KEY}/part", concurrency=slots)
+    return _rate(system, processes, key=f"{KEY}/part")
+
+
+def _rate(system: System, processes: Processes, *, key: str) -> float:
+    queue_settings.forget()
+    time.sleep(settings.CONFIG.queue_settings_seconds + SEEN_SECONDS)
+    load = partial(enqueue_many, NOTHING, [{}] * JOBS, concurrency_key=key)
+    return drain(system, processes, JOBS, load).rate

@@ -1,0 +1,37 @@
+"""django-rq as its documentation tells to run it: a stock worker forks a process for each job."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from django_rq import get_queue
+from rq.job import Job
+from rq.results import Result
+
+from bench.systems import bodies
+from bench.systems.system import PROCESSES, QUEUE, Command, System
+
+
+class DjangoRq(System):
+    drain_jobs = 400
+    bulk = False  # it is rq's
+
+    def __init__(self) -> None:
+        self._queue = get_queue(QUEUE)
+
+    def enqueue(self, body: str, *arguments: float) -> Any:
+        return self._queue.enqueue(getattr(bodies, body), *arguments)
+
+    def ended(self) -> int:
+        return int(self._queue.finished_job_registry.get_job_count(cleanup=False))
+
+    def has_ended(self, handle: Job) -> bool:
+        result = handle.latest_result()
+        return result is not None and result.type == Result.Type.SUCCESSFUL
+
+    def drainers(self) -> list[Command]:
+        return [[sys.executable, "-m", "django", "rqworker", "-v", "0", QUEUE]] * PROCESSES
+
+    def waiters(self, slots: int) -> list[Command]:
+        return [[sys.executable, "-m", "django", "rqworker-pool", "--num-workers", str(slots), "-v", "0", QUEUE]]
