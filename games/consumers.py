@@ -155,10 +155,15 @@ class Play:
         if cursor > self._stream.head:
             await self._stream.refresh()
         if cursor > self._stream.head:
-            detail = f"the last event is {self._stream.head}: say hello with that or less"
-            raise Invalid(detail, code="cursor_ahead", fields={"cursor": detail})
-        self._told = self._seen = cursor
+            await self._reset()
+        else:
+            self._told = self._seen = cursor
         self._moved.set()
+
+    async def _reset(self) -> None:
+        """What follows the cursor is not there any more, or never was: the client has to load a new snapshot."""
+        self._told = self._seen = self._stream.head
+        await self._socket.send("reset", head=self._told)
 
     def _note_seen(self, seq: int) -> None:
         if seq > (self._told or 0):
@@ -176,6 +181,9 @@ class Play:
             if not self._room:
                 await self._tell_head_only()
             for row in await self._stream.after(self._told, self._room):
+                if row.seq != self._told + 1:
+                    await self._reset()
+                    break
                 await self._socket.send("event", **row.frame(decider=self._place.decides))
                 self._told = row.seq
 

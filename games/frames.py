@@ -15,7 +15,7 @@ class Hello(_Frame):
     """Replay everything after ``cursor``, then follow."""
 
     type: Literal["hello"]
-    cursor: Number
+    cursor: Annotated[Number, Field(lt=10**18)]
 
 
 class Action(_Frame):

@@ -1,8 +1,12 @@
 """Everything the queue refuses or fails with, in one tree.
 
 QueueError                what a caller may be told: code, HTTP status, sentence
-├── NotFound         404  not_found
+├── BadRequest       400  bad_request
+├── Unauthorized     401  unauthorized
 ├── Forbidden        403  forbidden
+├── NotFound         404  not_found
+├── MethodNotAllowed 405  method_not_allowed
+├── NotAcceptable    406  not_acceptable
 ├── Invalid          422  invalid (with the path of every mistake)
 ├── Conflict         409  its own code (with what stands instead)
 ├── Gone             410  gone
@@ -40,11 +44,17 @@ class QueueError(Exception):
         return {"code": self.code, "detail": self.detail, **self.extra}
 
 
-class NotFound(QueueError):
-    """No such thing, or none that this caller may know of."""
+class BadRequest(QueueError):
+    """The request itself is wrong, such as one for a host that we are not."""
 
-    status = 404
-    default_code = "not_found"
+    default_code = "bad_request"
+
+
+class Unauthorized(QueueError):
+    """No token, session or pass, or none that is good."""
+
+    status = 401
+    default_code = "unauthorized"
 
 
 class Forbidden(QueueError):
@@ -52,6 +62,27 @@ class Forbidden(QueueError):
 
     status = 403
     default_code = "forbidden"
+
+
+class NotFound(QueueError):
+    """No such thing, or none that this caller may know of."""
+
+    status = 404
+    default_code = "not_found"
+
+
+class MethodNotAllowed(QueueError):
+    """What is there to be read only, such as a stream."""
+
+    status = 405
+    default_code = "method_not_allowed"
+
+
+class NotAcceptable(QueueError):
+    """The client takes none of what we could answer with."""
+
+    status = 406
+    default_code = "not_acceptable"
 
 
 class Invalid(QueueError):

@@ -24,7 +24,7 @@ from accounts.threads import in_thread
 from jobs.errors import NotFound
 from jobs.models import Job, JobLog
 from jobs.rules import may_inspect
-from jobs.streams.answering import LOST, Ended, Left, Response, answer, counted, headers_of, until_left
+from jobs.streams.answering import LOST, Ended, Response, answer, counted, headers_of, run
 from jobs.streams.http import Request, respond
 from jobs.streams.hub import hub
 
@@ -95,19 +95,11 @@ class Tail:
 
     async def run(self, receive: Receive) -> None:
         """Until the client leaves, the job has ended, or there is another reason to end."""
-        try:
-            await self._response.begin()
-            await self._response.cursor(self._cursor)
-            async with asyncio.timeout(settings.CONFIG.stream_seconds), asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._follow())
-                tasks.create_task(self._response.keep_alive())
-                tasks.create_task(self._guard())
-                tasks.create_task(until_left(receive))
-        except* (Ended, Left, TimeoutError):
-            pass
-        except* asyncio.CancelledError:
-            logger.info("a stream ends, the process stops")
-        await self._response.finish()
+        await run(self._response, receive, self._begin(), self._follow, self._guard)
+
+    async def _begin(self) -> None:
+        await self._response.begin()
+        await self._response.cursor(self._cursor)
 
     async def _follow(self) -> Never:
         while True:

@@ -7,7 +7,7 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, Never
 
@@ -18,10 +18,12 @@ from accounts import passes
 from accounts.models import Scope
 from accounts.sockets import Caller, Receive, Send, identify
 from accounts.threads import in_thread
-from jobs.errors import Forbidden, QueueError, Refused
-from jobs.streams.http import EVENT_STREAM, Request, Unauthorized, refuse, start
+from jobs.errors import Forbidden, QueueError, Refused, Unauthorized
+from jobs.streams.http import EVENT_STREAM, Request, refuse, start
 
 logger = logging.getLogger(__name__)
+
+Work = Callable[[], Coroutine[Any, Any, None]]
 
 LOST = {
     "unauthorized": "the session has ended or the token was revoked",
@@ -135,7 +137,23 @@ class Response:
             raise Ended
 
 
-async def until_left(receive: Receive) -> Never:
+async def run(response: Response, receive: Receive, begin: Awaitable[None], *work: Work) -> None:
+    """Begin, then work until the client leaves, some of the work has ``Ended``, or the stream has lasted enough."""
+    try:
+        await begin
+        async with asyncio.timeout(settings.CONFIG.stream_seconds), asyncio.TaskGroup() as tasks:
+            for each in work:
+                tasks.create_task(each())
+            tasks.create_task(response.keep_alive())
+            tasks.create_task(_until_left(receive))
+    except* (Ended, Left, TimeoutError):
+        pass
+    except* asyncio.CancelledError:
+        logger.info("a stream ends, the process stops")
+    await response.finish()
+
+
+async def _until_left(receive: Receive) -> Never:
     """``Left`` when the client goes."""
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -12,38 +12,20 @@ from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
 from accounts.sockets import Send
-from jobs.errors import Forbidden, Invalid, QueueError, Refused
+from jobs.errors import (
+    BadRequest,
+    Forbidden,
+    Invalid,
+    MethodNotAllowed,
+    NotAcceptable,
+    QueueError,
+    Refused,
+    Unauthorized,
+)
 
 EVENT_STREAM = "text/event-stream"
 ACCEPTABLE = {EVENT_STREAM, "text/*", "*/*"}
 COMMON_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"}
-
-
-class BadHost(QueueError):
-    """The request is for a host that we are not."""
-
-    default_code = "bad_request"
-
-
-class Unauthorized(QueueError):
-    """No token, session or pass, or none that is good."""
-
-    status = 401
-    default_code = "unauthorized"
-
-
-class MethodNotAllowed(QueueError):
-    """Streams are read."""
-
-    status = 405
-    default_code = "method_not_allowed"
-
-
-class NotAcceptable(QueueError):
-    """The client takes no events."""
-
-    status = 406
-    default_code = "not_acceptable"
 
 
 @dataclass(frozen=True)
@@ -66,12 +48,13 @@ class Request:
         """Raise what is wrong with it, as long as nobody has asked who sent it."""
         domain, _ = split_domain_port(self.headers.get("host", ""))
         if not validate_host(domain, settings.ALLOWED_HOSTS):
-            raise BadHost("this host name is not ours")
+            raise BadRequest("this host name is not ours")
         if self.method != "GET":
             raise MethodNotAllowed("streams are read: GET")
         accepted = {part.partition(";")[0].strip().lower() for part in self.headers.get("accept", "*/*").split(",")}
         if not accepted & ACCEPTABLE:
             raise NotAcceptable(f"the answer is {EVENT_STREAM}")
+        self.cursor()
 
     def cursor(self) -> int | None:
         """The number of the last event that the client knows, if it knows any; ``Invalid`` for anything else.

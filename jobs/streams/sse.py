@@ -7,25 +7,19 @@ in this process's memory.
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Never
 from uuid import UUID
 
-from django.conf import settings
-
 from accounts.sockets import Caller, Receive, Send
 from accounts.threads import in_thread
-from jobs.streams.answering import LOST, Ended, Left, Response, answer, counted, headers_of, until_left
+from jobs.streams.answering import LOST, Ended, Response, answer, counted, headers_of, run
 from jobs.streams.audience import Place, audience
 from jobs.streams.http import Request, respond
 from jobs.streams.hub import hub
 from jobs.streams.rows import Row
 from jobs.streams.stream import Stream
-
-logger = logging.getLogger(__name__)
 
 FINAL_EVENTS = {"request.completed", "request.rejected", "request.failed", "request.cancelled"}
 
@@ -84,19 +78,7 @@ class Telling:
 
     async def run(self, receive: Receive, cursor: int | None) -> None:
         """Until the client leaves, or there is a reason to end."""
-        try:
-            await self._begin(cursor)
-            async with asyncio.timeout(settings.CONFIG.stream_seconds), asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._tell())
-                tasks.create_task(self._pass_on())
-                tasks.create_task(self._response.keep_alive())
-                tasks.create_task(self._guard())
-                tasks.create_task(until_left(receive))
-        except* (Ended, Left, TimeoutError):
-            pass
-        except* asyncio.CancelledError:
-            logger.info("a stream ends, the process stops")
-        await self._response.finish()
+        await run(self._response, receive, self._begin(cursor), self._tell, self._pass_on, self._guard)
 
     async def _begin(self, cursor: int | None) -> None:
         await self._response.begin()

@@ -64,4 +64,4 @@ def read_marks(job_ids: Iterable[int]) -> dict[int, Mark]:
     last = JobLog.objects.filter(job=OuterRef("pk")).order_by("-pk").values("pk")[:1]
     found = Job.objects.filter(pk__in=list(job_ids)).annotate(last_line=Subquery(last))
     columns = ("status", "run", "token", "attempt", "held_back_by", "cancel_requested_at", "progress", "last_line")
-    return {job_id: mark for job_id, *mark in found.values_list("pk", *columns)}  # type: ignore[misc]
+    return {job_id: mark for job_id, *mark in found.values_list("pk", *columns)}

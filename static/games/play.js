@@ -198,13 +198,15 @@ Without this script the page works by links and its form.
       if (MOVES_THE_LINE.has(status)) showLine();
     },
     head: acknowledge,
+    reset() {
+      location.reload(); // The server was set back to before what this page shows.
+    },
     ack({ id, request_id: request }) {
       if (unsent?.id !== id) return;
       empty();
       showEntry(request);
     },
     error({ id, code, detail }) {
-      if (code === "cursor_ahead") location.reload(); // The server was set back to before what this page shows.
       if (!unsent || unsent.id !== id) return;
       if (code === "unavailable") return setTimeout(deliver, RETRY_CAP_MS / 5);
       if (code !== "internal") key.value = newKey(); // Who can't know whether it was done must not ask twice.

@@ -27,7 +27,7 @@ from games.attendance import attendance
 from games.models import Game, Membership, Role
 from jobs import queue_settings
 from jobs.events.ledger import ledger
-from jobs.models import Job
+from jobs.models import Job, JobEvent
 from queueproject.asgi import application
 from queueproject.env import QueueDefaults
 from tests import servers
@@ -262,7 +262,7 @@ WRONG_FRAMES: dict[str, tuple[str | bytes, str]] = {
     "a cursor of words": (frame("hello", cursor="1"), "invalid"),
     "a cursor that is true": (frame("hello", cursor=True), "invalid"),
     "a cursor below zero": (frame("hello", cursor=-1), "invalid"),
-    "a cursor beyond the head": (frame("hello", cursor=2**70), "cursor_ahead"),
+    "an endless cursor": (frame("hello", cursor=2**70), "invalid"),
     "seen before hello": (frame("seen", seq=1), "invalid"),
     "an action without id": (frame("action", text="I wave."), "invalid"),
     "an id that is a number": (frame("action", id=1, text="I wave."), "invalid"),
@@ -303,17 +303,26 @@ async def test_a_wrong_action_is_named_by_its_id_and_path(game: Game) -> None:
         }
 
 
-async def test_a_cursor_past_the_head_is_refused_and_another_hello_works(game: Game) -> None:
-    await in_thread(act, game)
+async def test_a_cursor_past_the_head_is_reset_to_it_and_the_socket_goes_on_from_there(game: Game) -> None:
+    job = await in_thread(act, game)
     async with entered(game, "player1") as client:
-        await client.send("hello", cursor=2)
-        error = await client.receive()
-        assert error["code"] == "cursor_ahead"
-        assert "1" in error["detail"]
-        await client.send("hello", cursor=1)
-        assert await client.is_silent()
+        await client.send("hello", cursor=57)
+        assert await client.receive() == {"type": "reset", "head": 1}
+        await in_thread(tell, job, "a")
+        assert (await client.receive())["seq"] == 2
         await client.send("hello", cursor=0)
         assert (await client.receive())["code"] == "hello_twice"
+
+
+async def test_where_events_are_missing_the_socket_says_so_and_goes_on_at_the_head(game: Game) -> None:
+    job = await in_thread(act, game)
+    await in_thread(tell, job, "a", "b")
+    await in_thread(JobEvent.objects.filter(seq=2).delete)
+    async with entered(game, "player1") as client:
+        await client.send("hello", cursor=1)
+        assert await client.receive() == {"type": "reset", "head": 3}
+        await in_thread(tell, job, "c")
+        assert (await client.receive())["seq"] == 4
 
 
 async def test_a_page_may_know_more_than_the_follower_has_heard(

@@ -19,7 +19,7 @@ from jobs.scheduler.positions import Positions
 from jobs.states import Status
 from jobs.streams import hub, scope_id
 from jobs.testing import run_next
-from jobs.transport import Transport
+from jobs.transport import RedisTransport
 from tests.jobs.kinds import CHATTY, ECHO, Plan
 from tests.jobs.test_streams import await_listeners, of
 from tests.processes import Stack
@@ -35,11 +35,11 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Said:
     """What this process tells those who watch."""
     heard: Said = []
 
-    def say(transport: Transport, scope_id: int, *told: Ephemeral) -> bool:
+    def say(transport: RedisTransport, scope_id: int, *told: Ephemeral) -> bool:
         heard.extend((scope_id, each) for each in told)
         return True
 
-    monkeypatch.setattr(Transport, "say", say)
+    monkeypatch.setattr(RedisTransport, "say", say)
     return heard
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -16,6 +15,7 @@ from jobs.models import Job, JobLog
 from jobs.operations import logs
 from jobs.operations.enqueue import enqueue
 from jobs.operations.progress import keep
+from jobs.streams.tails import Tails
 from jobs.testing import run_until_idle
 from jobs.transport import transport
 from tests.jobs.kinds import ECHO, FAIL, TELLTALE, Plan
@@ -34,6 +34,10 @@ def operator(*rights: str, name: str = "ada") -> dict[str, str]:
 
 def inspector() -> dict[str, str]:
     return operator("view_job", "inspect_job")
+
+
+def forbid() -> None:
+    User.objects.get(username="ada").user_permissions.clear()
 
 
 def address(job: Job) -> str:
@@ -98,7 +102,7 @@ async def test_who_comes_back_gets_what_follows_and_after_the_end_nothing(config
 async def test_lines_and_progress_are_for_those_who_may_see_what_jobs_hold() -> None:
     job, headers = await in_thread(enqueue, TELLTALE, Plan()), await in_thread(operator, "view_job")
     await in_thread(write, job, "a secret")
-    await in_thread(Job.objects.filter(pk=job.pk).update, progress={"said": "a secret"})  # type: ignore[misc]
+    await in_thread(keep, job, {"said": "a secret"})
     async with streaming(address(job), headers) as stream:
         assert (await stream.event()).data == {"status": "queued", "run": 1, "attempt": 1, "progress": None}
 
@@ -117,15 +121,11 @@ async def test_a_right_that_ends_ends_what_is_seen(config: Callable[..., None]) 
     job, headers = await in_thread(enqueue, ECHO, Plan()), await in_thread(inspector)
     async with streaming(address(job), headers) as stream:
         await stream.event("job.changed")
-        await in_thread(User.objects.get(username="ada").user_permissions.clear)
+        await in_thread(forbid)
         assert (await stream.event("closed")).data["code"] == "forbidden"
 
 
-async def test_without_anything_new_one_statement_asks_for_all_who_watch(
-    config: Callable[..., None], django_assert_max_num_queries: Any
-) -> None:
-    from jobs.streams.tails import Tails
-
+async def test_of_those_who_watch_only_they_look_whose_job_has_changed() -> None:
     tails = Tails()
     jobs = [await in_thread(enqueue, ECHO, Plan()) for _ in range(5)]
     with tails.of(jobs[0].pk) as first, tails.of(jobs[1].pk) as second, tails.of(jobs[1].pk) as third:
