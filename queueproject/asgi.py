@@ -12,9 +12,11 @@ import approvals.routing  # noqa: E402
 import games.routing  # noqa: E402
 import jobs.routing  # noqa: E402
 from accounts.sockets import SocketAuthentication  # noqa: E402
+from queueproject.redaction import redact_access_log  # noqa: E402
 from queueproject.sockets import nothing_here  # noqa: E402
 from queueproject.streams import beside  # noqa: E402
 
+redact_access_log()
 rooms = (games.routing, approvals.routing, jobs.routing)
 routes = [*(pattern for room in rooms for pattern in room.websocket_urlpatterns), nothing_here]
 streams = [*games.routing.stream_urlpatterns, *jobs.routing.stream_urlpatterns]

@@ -5,6 +5,8 @@ import logging.config
 import structlog
 from structlog.typing import Processor
 
+from queueproject.redaction import redact_line
+
 SHARED: list[Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
@@ -52,4 +54,4 @@ def _rendering(readable: bool) -> list[Processor]:
         if readable
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )
-    return [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last]
+    return [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last, redact_line]
