@@ -40,7 +40,7 @@ class Finding(admin.ModelAdmin[Job]):
         self, request: HttpRequest, queryset: QuerySet[Job], search_term: str
     ) -> tuple[QuerySet[Job], bool]:
         """What has exactly this name, if anything has; else what holds the words."""
-        exact = listing.named(search_term.strip()) if "\x00" not in search_term else Job.objects.none()
+        exact = listing.named(search_term.strip())
         if search_term and exact.exists():
             return queryset.filter(pk__in=exact.values("pk")), False
         return super().get_search_results(request, queryset, search_term)

@@ -146,8 +146,12 @@ def _paused(job: Job) -> Why | None:
 def _no_worker(job: Job) -> Why | None:
     live = Worker.objects.filter(ended_at=None, lease_until__gt=Now())
     stopped = set(QueueControl.objects.filter(kind=ControlKind.WORKER, paused_at__isnull=False).values_list("name"))
-    if any(job.queue in queues for name, queues in live.values_list("name", "queues") if (name,) not in stopped):
+    listening = [(name,) for name, queues in live.values_list("name", "queues") if job.queue in queues]
+    if set(listening) - stopped:
         return None
+    if listening:
+        text = f"every worker that listens to {job.queue} is paused"
+        return Why(Reason.NO_WORKER, text, reverse("admin:jobs_queuecontrol_changelist"))
     return Why(Reason.NO_WORKER, f"no worker listens to {job.queue}", reverse("admin:jobs_worker_changelist"))
 
 

@@ -31,6 +31,7 @@ def completed(schema: dict[str, Any]) -> dict[str, Any]:
     schema["paths"] |= {
         "/v1/events/games/{game_id}": _stream("game_id", "What happens in a game, from now or from a cursor on"),
         "/v1/events/requests/{request_id}": _stream("request_id", "What becomes of a request, up to its last event"),
+        "/v1/events/jobs/{job_id}": _stream("job_id", "A job's log and how it stands, for operators, up to its end"),
     }
     for operations in schema["paths"].values():
         for operation in operations.values():
@@ -59,7 +60,7 @@ def _stream(name: str, summary: str) -> dict[str, Any]:
                     "description": "Server-sent events; see docs/protocol.md.",
                     "content": {"text/event-stream": {"schema": {"type": "string"}}},
                 },
-                "204": {"description": "The request has ended, and the cursor is its last event."},
+                "204": {"description": "It has ended, and the cursor is its last event."},
             },
         }
     }

@@ -80,13 +80,13 @@ def job_key(public_id: str) -> int:
 
 
 def json_object(text: str) -> dict[str, Any]:
-    """An argument that is a JSON object. ``CommandError`` for anything else."""
+    """An argument that is a JSON object. ``ArgumentTypeError`` for anything else."""
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise CommandError(f"not JSON: {error}") from None
+        raise ArgumentTypeError(f"not JSON: {error}") from None
     if not isinstance(value, dict):
-        raise CommandError("a JSON object is needed")
+        raise ArgumentTypeError("a JSON object is needed")
     return value
 
 

@@ -74,5 +74,5 @@ def test_every_answer_is_as_described(cast: Cast, schema: Any, role: str) -> Non
 
 def test_streams_are_described(cast: Cast) -> None:
     paths = api.get_openapi_schema()["paths"]
-    for path in ("/v1/events/games/{game_id}", "/v1/events/requests/{request_id}"):
+    for path in ("/v1/events/games/{game_id}", "/v1/events/requests/{request_id}", "/v1/events/jobs/{job_id}"):
         assert "text/event-stream" in paths[path]["get"]["responses"]["200"]["content"]

@@ -53,6 +53,7 @@ MISUSE = _type("misuse", max_attempts=1)
 
 TELLTALE = _type("telltale")
 SNOOZE = _type("snooze")
+TAGGED = _type("tagged", tags=("slow",))
 STUCK = _type("stuck", timeout_seconds=0.5, max_attempts=1)
 ALONE = _type("alone", isolate=True, timeout_seconds=6, max_attempts=1)
 
@@ -79,6 +80,11 @@ def telltale(ctx: JobContext, plan: Plan) -> JsonValue:
     ctx.log("a secret line")
     ctx.step("one", _note, "a secret step")
     raise PermanentError("no_way", "a secret detail")
+
+
+def tagged(ctx: JobContext, plan: Plan) -> JsonValue:
+    ctx.log(plan.text)
+    return ctx.call("ask", TAGGED, text=plan.text) if plan.do == "call" else None
 
 
 def snooze(ctx: JobContext, plan: Plan) -> JsonValue:

@@ -108,7 +108,8 @@ def test_in_a_paused_queue_in_one_nobody_serves_or_behind_others_there(admin: Cl
     listen("llm", "system")
     assert (why(job).reason, why(job).text) == (Reason.QUEUE, "1 are ahead of it in system")
     queues.pause_worker("a", by=CONSOLE)
-    assert why(job).reason == Reason.NO_WORKER, "a paused worker doesn't listen"
+    assert (why(job).reason, "is paused" in why(job).text) == (Reason.NO_WORKER, True), "a paused worker doesn't listen"
+    assert admin.get(why(job).url).status_code == 200
 
 
 def test_what_runs_or_has_ended_waits_for_nothing() -> None:
