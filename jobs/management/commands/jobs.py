@@ -21,9 +21,7 @@ from jobs.why import why_waiting
 
 
 class Command(ConsoleCommand):
-    help = (
-        "List and show jobs and their logs; add, retry, cancel, promote, remove them, run them again; audited."
-    )
+    help = "List and show jobs and their logs; add, retry, cancel, promote, remove them, run them again; audited."
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
