@@ -11,6 +11,7 @@ from datetime import timedelta
 from itertools import product
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import DurationField, Q, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
@@ -51,7 +52,9 @@ def register(*, name: str, queues: Sequence[str], slots: int) -> Worker:
 def beat(worker_id: int, *, lost_slots: int = 0) -> bool:
     """Renew the lease of a worker and so of all its jobs; ``False`` if it was declared gone meanwhile."""
     alive = Worker.objects.filter(pk=worker_id, ended_at=None)
-    return alive.update(beat_at=Now(), lost_slots=lost_slots, lease_until=_from_now(settings.CONFIG.lease_seconds)) == 1
+    renewed = {"beat_at": Now(), "lost_slots": lost_slots, "lease_until": _from_now(settings.CONFIG.lease_seconds)}
+    with transaction.atomic():  # in SQLite it so waits in line with the other threads, and is not passed over
+        return alive.update(**renewed) == 1
 
 
 def resign(worker_id: int) -> None:
