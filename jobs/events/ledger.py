@@ -84,6 +84,10 @@ def _insert_events(vendor: str) -> str:
         FROM {sql.table(**columns)}"""
 
 
+def _row(event: Told, seq: int | None) -> dict[str, Any]:
+    return event._asdict() | {"seq": seq, "data": sql.text(event.data), "private": sql.text(event.private)}
+
+
 class Ledger:
     """What one transaction will have done: events to number, tickets to push once it has committed."""
 
@@ -151,8 +155,7 @@ class Ledger:
             if event.scope is not None:
                 seq = following[event.scope]
                 following[event.scope] = seq + 1
-            row = event._asdict() | {"seq": seq, "data": sql.text(event.data), "private": sql.text(event.private)}
-            rows.append(row)
+            rows.append(_row(event, seq))
         for index in range(0, len(rows), INSERT_ROWS):
             sql.execute(_insert_events(connection.vendor), rows[index : index + INSERT_ROWS])
 

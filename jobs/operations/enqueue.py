@@ -25,7 +25,7 @@ from jobs.models import Dependency, IdempotencyKey, IfDead, Job, JobTag, Scope
 from jobs.operations import admission, dispatch, hot, transitions
 from jobs.operations.fairness import standing
 from jobs.registry import JobType
-from jobs.states import BIRTHS, Status
+from jobs.states import Status
 from jobs.tags import checked
 
 KEY_CHARACTERS = 200
@@ -241,8 +241,6 @@ def insert_children(book: Ledger, parent: Job, calls: Sequence[tuple[str, JobTyp
         alike = [child for child in children if (child.type, child.version) == kind]
         hot.insert(alike)
         _tag(alike, alike[0].declared().tags)
-    for child in children:
-        book.note(child, BIRTHS[Status.QUEUED])
     book.pushes += [dispatch.push(child, front=child in leading) for child in children if child.ticketed]
 
 
@@ -320,7 +318,6 @@ def _born(book: Ledger, job: Job, status: Status) -> Job:
     job.status = status
     leading = _line_up([job])
     hot.insert([job])
-    book.note(job, BIRTHS[status])
     if job.ticketed:
         book.pushes.append(dispatch.push(job, front=leading is job))
     return job
@@ -348,7 +345,6 @@ def _insert_all(book: Ledger, jobs: list[Job], options: Options) -> None:
         Dependency(job=job, on=on, if_dead=options.if_dead) for job in jobs for on in unfinished
     )
     for index, job in enumerate(jobs):
-        book.note(job, BIRTHS[Status(job.status)])
         book.tell(job, "request.queued", {"kind": job.type, "position": ahead + index if job.lane_id else 0})
     book.pushes += [dispatch.push(job, front=job is leading) for job in jobs if job.ticketed]
 

@@ -45,7 +45,7 @@ class Standing(NamedTuple):
 
 def standing(queue: str, flow: str) -> Standing:
     """How the queue stands for this flow, in one statement of index look-ups."""
-    last, priority, ticketed, unticketed, pending = sql.ask(_STANDING, queue=queue, flow=flow)
+    ((last, priority, ticketed, unticketed, pending),) = sql.ask(_STANDING, queue=queue, flow=flow)
     now = next((rank for rank in (ticketed, unticketed, pending) if rank is not None), 0)
     rank = now if last is None else max(last + 1, now)
     return Standing(rank, None if ticketed is None else (priority, ticketed), unticketed is not None)

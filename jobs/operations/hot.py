@@ -1,7 +1,7 @@
 """The three changes of status that every job goes through, as sets in SQL: its birth, its claim, its plain end.
 
-Part of ``transitions``, by its rules: compare-and-set on status and token, the event in the same ledger. What is not
-plain (failures, waits, cancelling, children) goes by ``transitions.apply``.
+Part of ``transitions``, by its rules: compare-and-set on status and token, with the event of the job's timeline. What
+is not plain (failures, waits, cancelling, children) goes by ``transitions.apply``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from django.db import connection, models
 
 from jobs import sql
 from jobs.models import Job
-from jobs.states import Status
+from jobs.states import BIRTHS, Status
 from jobs.transport import Ticket
 
 INSERT_ROWS = 1000
@@ -31,6 +31,20 @@ class Done(NamedTuple):
 
 
 _ALL = tuple(str(field.column) for field in Job._meta.concrete_fields)
+_UNUSED = {
+    "backoff",
+    "result",
+    "progress",
+    "fingerprint",
+    "unique_key",
+    "keep_seconds",
+    "created_at",
+    "scheduled_at",
+    "expires_at",
+    "finished_at",
+}
+"""What running a job asks nothing of; who does gets it by another query."""
+_RUN = tuple(column for column in _ALL if column not in _UNUSED)
 _TOLD = {
     "id",
     "public_id",
@@ -55,6 +69,14 @@ _TELLING = tuple(column for column in _ALL if column in _TOLD)
 """What the events and consequences of an end are made of."""
 
 
+def _and_tell(change: str, event: str, data: str) -> sql.Twofold:
+    """A change of jobs that tells each one's timeline of it; ``event`` and ``data`` are SQL."""
+    insert = f"""
+        INSERT INTO jobs_jobevent (job_id, event, run, token, kind, status, data)
+        SELECT id, {event}, run, token, '', '', {data} FROM"""
+    return sql.Twofold(change, "jobs_job", insert)
+
+
 # -- birth -------------------------------------------------------------------------------------------------------
 
 _OWN = {
@@ -70,7 +92,10 @@ _OWN = {
 
 
 def insert(jobs: Sequence[Job]) -> None:
-    """Write new jobs of one type that differ in payload, place and step only; sets their ids, in their order."""
+    """Write new jobs of one type that differ in payload, place and step only; sets their ids, in their order.
+
+    Each one's timeline begins with how it was born.
+    """
     for index in range(0, len(jobs), INSERT_ROWS):
         _insert_some(jobs[index : index + INSERT_ROWS])
 
@@ -91,8 +116,8 @@ def _insert_some(jobs: Sequence[Job]) -> None:
     shared = {
         str(field.column): field.get_db_prep_save(_value(jobs[0], field), connection) for field in _shared_fields()
     }
-    written = sql.execute(_insert(connection.vendor), rows, **shared)
-    by_public_id = {_hex(public_id): (pk, created, queued) for public_id, pk, created, queued in written}
+    written = _insert(connection.vendor).execute(rows, **shared)
+    by_public_id = {_hex(public_id): (pk, created, queued) for pk, public_id, created, queued, *_ in written}
     convert = _timestamp(connection.vendor)
     for job in jobs:
         job.pk, created, queued = by_public_id[job.public_id.hex]
@@ -121,14 +146,16 @@ def _shared_fields() -> tuple[models.Field[Any, Any], ...]:
 
 
 @cache
-def _insert(vendor: str) -> str:
+def _insert(vendor: str) -> sql.Twofold:
     shared = _shared_fields()
     values = [_cast(field) for field in shared]
     own = [sql.as_json(name) if name == "payload" else name for name in _OWN]
-    return f"""
+    births = " ".join(f"WHEN '{status}' THEN '{event}'" for status, event in BIRTHS.items())
+    change = f"""
         INSERT INTO jobs_job ({", ".join([*(str(field.column) for field in shared), *_OWN])})
         SELECT {", ".join([*values, *own])} FROM {sql.table(**_OWN)} WHERE true
-        RETURNING public_id, id, created_at, queued_at"""
+        RETURNING id, public_id, created_at, queued_at, run, token, status"""
+    return _and_tell(change, f"CASE status {births} END", "'{}'")
 
 
 def _cast(field: models.Field[Any, Any]) -> str:
@@ -142,18 +169,47 @@ def _cast(field: models.Field[Any, Any]) -> str:
 # -- claim -------------------------------------------------------------------------------------------------------
 
 
+def with_work(queues: Collection[str], *, ticketed: bool) -> list[str]:
+    """Those of these queues in which jobs may run that have a ticket, or that have none; by their names' order."""
+    found = sql.execute(_with_work(connection.vendor), [{"name": queue} for queue in queues], ticketed=ticketed)
+    return sorted(name for (name,) in found)
+
+
+@cache
+def _with_work(vendor: str) -> str:
+    return f"""
+        SELECT name FROM {sql.table(name="text")} WHERE EXISTS (
+            SELECT 1 FROM jobs_job
+            WHERE queue = name AND status = '{Status.QUEUED}' AND held_back_by = '' AND ticketed = %(ticketed)s
+        )"""
+
+
+def first(queue: str, *, ticketed: bool, limit: int) -> list[Ticket]:
+    """The next of a queue's jobs that may run and that nobody is claiming, locked, in the queue's order."""
+    found = sql.ask(_first(connection.vendor), queue=queue, ticketed=ticketed, limit=limit)
+    return [Ticket(*row) for row in found]
+
+
+@cache
+def _first(vendor: str) -> str:
+    return f"""
+        SELECT id, token FROM jobs_job
+        WHERE queue = %(queue)s AND status = '{Status.QUEUED}' AND held_back_by = '' AND ticketed = %(ticketed)s
+        ORDER BY priority, rank, id LIMIT %(limit)s {sql.locked(skip=True)}"""
+
+
 def claim(tickets: Collection[Ticket], *, worker_id: int, paused: Collection[str]) -> list[tuple[Job, bool]]:
     """Start the jobs of these tickets that are queued with this token, in no order; ``True`` for a first claim."""
     rows = [{"id": ticket.job_id, "token": ticket.token} for ticket in tickets]
-    found = sql.execute(_claim(connection.vendor), rows, worker=worker_id, paused="\n".join(paused))
-    jobs = sql.instances(Job, _ALL, found)
+    found = _claim(connection.vendor).execute(rows, worker=worker_id, paused="\n".join(paused))
+    jobs = sql.instances(Job, _RUN, found)
     return [(job, bool(row[-1])) for job, row in zip(jobs, found, strict=True)]
 
 
 @cache
-def _claim(vendor: str) -> str:
-    returned = ", ".join(f"jobs_job.{column}" for column in _ALL)
-    return f"""
+def _claim(vendor: str) -> sql.Twofold:
+    returned = ", ".join(f"jobs_job.{column}" for column in _RUN)
+    change = f"""
         WITH f AS MATERIALIZED (SELECT * FROM {sql.table(id="bigint", token="int")}),
         k AS MATERIALIZED (
             SELECT id, token, status, held_back_by, queue FROM jobs_job
@@ -166,6 +222,7 @@ def _claim(vendor: str) -> str:
         WHERE jobs_job.id = k.id AND k.status = '{Status.QUEUED}' AND k.held_back_by = ''
             AND {_outside("k.queue", "paused")}
         RETURNING {returned}, jobs_job.started_at = {sql.now()}"""
+    return _and_tell(change, "'job.started'", sql.json_object(attempt="attempt"))
 
 
 def _outside(column: str, parameter: str) -> str:
@@ -186,7 +243,7 @@ def complete(ends: Collection[Done]) -> tuple[list[Job], set[int]]:
     rows = [
         {"id": end.job_id, "token": end.token, "outcome": end.outcome, "result": sql.text(end.result)} for end in ends
     ]
-    found = sql.execute(_complete(connection.vendor), rows)
+    found = _complete(connection.vendor).execute(rows)
     jobs: list[Job] = sql.instances(Job, _TELLING, found)
     results = {end.job_id: end.result for end in ends}
     for job in jobs:
@@ -195,10 +252,10 @@ def complete(ends: Collection[Done]) -> tuple[list[Job], set[int]]:
 
 
 @cache
-def _complete(vendor: str) -> str:
+def _complete(vendor: str) -> sql.Twofold:
     columns = {"id": "bigint", "token": "int", "outcome": "text", "result": "text"}
     returned = ", ".join(f"jobs_job.{column}" for column in _TELLING)
-    return f"""
+    change = f"""
         WITH f AS MATERIALIZED (SELECT * FROM {sql.table(**columns)}),
         k AS MATERIALIZED (
             SELECT id, token, status FROM jobs_job WHERE {sql.among("f")} ORDER BY id {sql.locked()}
@@ -209,3 +266,4 @@ def _complete(vendor: str) -> str:
         FROM k JOIN f ON f.id = k.id AND f.token = k.token
         WHERE jobs_job.id = k.id AND k.status = '{Status.RUNNING}'
         RETURNING {returned}, EXISTS (SELECT 1 FROM jobs_dependency d WHERE d.on_id = jobs_job.id)"""
+    return _and_tell(change, "'job.completed'", "'{}'")

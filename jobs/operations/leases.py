@@ -6,9 +6,8 @@ later write of the handler is bound to it, so a worker that lost its lease commi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
-from itertools import product
 
 from django.conf import settings
 from django.db import transaction
@@ -20,7 +19,7 @@ from jobs import limits
 from jobs.events.ledger import Ledger, ledger
 from jobs.failpoints import failpoint
 from jobs.models import Job, Worker
-from jobs.operations import permits
+from jobs.operations import hot, permits
 from jobs.operations.transitions import Move, apply, lock, start
 from jobs.pauses import pauses
 from jobs.states import Status
@@ -83,15 +82,22 @@ def _fits(job: Job | None, token: int) -> bool:
     return job is not None and job.token == token and job.status == Status.QUEUED and not job.held_back_by
 
 
-def claim_next(queues: Sequence[str], *, limit: int, worker_id: int) -> list[Job]:
-    """Take up to ``limit`` jobs straight from the database, queue by queue, in its order: Redis is not needed."""
+def claim_next(
+    queues: Collection[str], *, limit: int, worker_id: int, ticketed: Sequence[bool] = (True, False)
+) -> list[Job]:
+    """Take up to ``limit`` jobs straight from the database, queue by queue, in its order: Redis is not needed.
+
+    Those that have a ticket somewhere, which are the first, or only those that have none.
+    """
+    open_ = set(queues) - pauses.queues()
+    places = [(queue, kind) for kind in ticketed for queue in hot.with_work(open_, ticketed=kind)]
+    if not places:
+        return []
     with ledger() as book:
         tickets: list[Ticket] = []
-        for queue, ticketed in product(queues, (True, False)):
-            if len(tickets) < limit and queue not in pauses.queues():
-                ready = Job.objects.ready(queue).filter(ticketed=ticketed).in_order()
-                found = ready.select_for_update(skip_locked=True, no_key=True).values_list("pk", "token")
-                tickets += [Ticket(*each) for each in found[: limit - len(tickets)]]
+        for queue, kind in places:
+            if len(tickets) < limit:
+                tickets += hot.first(queue, ticketed=kind, limit=limit - len(tickets))
         return _start(book, _permitted(tickets) if limits.in_force() else tickets, worker_id)
 
 

@@ -92,8 +92,6 @@ def start(book: Ledger, tickets: Sequence[Ticket], *, worker_id: int, paused: Co
     claimed = {job.pk: (job, first) for job, first in hot.claim(tickets, worker_id=worker_id, paused=paused)}
     ids = dict.fromkeys(ticket.job_id for ticket in tickets)
     jobs = [claimed[job_id][0] for job_id in ids if job_id in claimed]
-    for job in jobs:
-        book.note(job, "job.started", {"attempt": job.attempt})
     _tell_starts(book, [job for job, first in claimed.values() if first and job.scope_id is not None])
     return jobs
 
@@ -112,8 +110,6 @@ def _tell_starts(book: Ledger, first: Sequence[Job]) -> None:
 def complete(book: Ledger, ends: Sequence[hot.Done]) -> list[Job]:
     """End jobs without a parent that came to a result; those that were still held."""
     jobs, awaited = hot.complete(ends)
-    for job in jobs:
-        book.note(job, "job.completed")
     deciding = [job for job in jobs if job.awaiting_approval]
     if deciding:
         Job.objects.filter(pk__in=[job.pk for job in deciding]).update(awaiting_approval=False)

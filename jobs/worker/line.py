@@ -15,8 +15,8 @@ class Line(Protocol):
 
     suspended: bool
 
-    def pop(self, limit: int) -> list[Ticket] | None:
-        """At most ``limit`` tickets, after at most ``poll_seconds``; ``None`` while nothing can be heard."""
+    def pop(self, limit: int, *, wait: bool) -> list[Ticket] | None:
+        """At most ``limit`` tickets; waits ``poll_seconds`` for one if wished. ``None`` if nothing can be heard."""
 
     def tell(self) -> None:
         """Say that this worker is there; called with each of its beats."""

@@ -17,8 +17,8 @@ class MemoryLine:
         self._transport = transport
         self._queues = queues
 
-    def pop(self, limit: int) -> list[Ticket]:
-        return self._transport.pop(self._queues, limit, settings.CONFIG.poll_seconds)
+    def pop(self, limit: int, *, wait: bool) -> list[Ticket]:
+        return self._transport.pop(self._queues, limit, settings.CONFIG.poll_seconds if wait else 0.0)
 
     def tell(self) -> None:
         """Its row in the database says that it is there."""

@@ -25,7 +25,7 @@ from django.db import Error, connection
 from jobs.connections import use_direct_connection
 from jobs.failpoints import failpoint
 from jobs.models import Job
-from jobs.operations import dispatch, leases
+from jobs.operations import leases
 from jobs.operations.outcomes import Ended
 from jobs.pauses import pauses
 from jobs.states import Status
@@ -54,6 +54,7 @@ class Worker:
         self.line = line(queues, name=self.name)
         self.slots = Slots(slots, self._ended)
         self.completer = Completer(self._stored)
+        self._more = False
         self._left = max_jobs if max_jobs is not None else sys.maxsize
         self._burst = burst
         self._deadline = float("inf")
@@ -133,9 +134,7 @@ class Worker:
         self._left -= len(jobs)
         if not self._left or (self._burst and not jobs and self._nothing_to_do()):
             self._stopping.set()
-        if len(jobs) < taken:
-            for queue in {job.queue for job in jobs}:
-                dispatch.refill(queue)
+        self._more = bool(jobs)
 
     def _nothing_to_do(self) -> bool:
         """Nothing runs here, and nothing is queued that may run."""
@@ -143,27 +142,32 @@ class Worker:
         return not (self.slots.claims() or Job.objects.filter(queue__in=queues, status=Status.QUEUED).exists())
 
     def _get(self, limit: int) -> list[Job]:
-        tickets = self.line.pop(limit)
+        tickets = self.line.pop(limit, wait=not self._more)
         if not self.pulse.trusted:  # it was stopped meanwhile; the sweep finds what was popped in vain
             return []
         if tickets is None:
             return self._poll(limit) or self._pause()
         failpoint("after_pop")
-        jobs = leases.claim(tickets, worker_id=self.pulse.worker_id) if tickets else self._poll_if_idle(limit)
+        jobs = leases.claim(tickets, worker_id=self.pulse.worker_id) if tickets else []
+        if self._more and len(tickets) < limit:  # more may run than have tickets: those come next
+            jobs += self._next(limit - len(jobs), ticketed=[False])
+        elif not tickets:
+            jobs = self._poll_if_idle(limit)
         failpoint("after_claim")
         return jobs
 
     def _poll_if_idle(self, limit: int) -> list[Job]:
-        """Tickets may have been lost: look into the database once in a while, cheaply."""
+        """Tickets may have been lost: look into the database once in a while."""
         if time.monotonic() - self._last_poll < self.poll_seconds:
             return []
         return self._poll(limit)
 
     def _poll(self, limit: int) -> list[Job]:
         self._last_poll = time.monotonic()
-        if not Job.objects.filter(queue__in=self.queues, status=Status.QUEUED).exists():
-            return []
-        return leases.claim_next(self.queues, limit=limit, worker_id=self.pulse.worker_id)
+        return self._next(limit, ticketed=[True, False])
+
+    def _next(self, limit: int, *, ticketed: list[bool]) -> list[Job]:
+        return leases.claim_next(self.queues, limit=limit, worker_id=self.pulse.worker_id, ticketed=ticketed)
 
     def _pause(self) -> list[Job]:
         self._stopping.wait(self.poll_seconds / 4)

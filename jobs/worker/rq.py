@@ -46,7 +46,7 @@ class RegisteredWorker(BaseWorker):
 
     # -- jobs.worker.line.Line --
 
-    def pop(self, limit: int) -> list[Ticket] | None:
+    def pop(self, limit: int, *, wait: bool) -> list[Ticket] | None:
         """Tickets from the queues' lists; ``None`` while Redis is away."""
         if self._breaker.open:
             return None
@@ -54,7 +54,7 @@ class RegisteredWorker(BaseWorker):
         random.shuffle(keys)  # BLPOP takes from the first list that has something: none shall always be last
         try:
             raw = self._pop_now(keys, limit)
-            if not raw:
+            if wait and not raw:
                 popped = cast("tuple[bytes, bytes] | None", self.connection.blpop(keys, timeout=self.poll_seconds))
                 raw = [popped[1]] if popped else []
         except RedisError as error:
@@ -63,14 +63,18 @@ class RegisteredWorker(BaseWorker):
         return _understood(raw)
 
     def _pop_now(self, keys: list[str], limit: int) -> list[bytes]:
-        """An equal share from each list, in one round trip; never more than there are slots for."""
-        share = limit // len(keys)
-        if share == 0:
-            return []
-        pipe = self.connection.pipeline(transaction=False)
-        for key in keys:
-            pipe.lpop(key, share)
-        return [item for found in pipe.execute() for item in found or ()]
+        """An equal share from each list, then of the room that is left from those that have more."""
+        found: list[bytes] = []
+        while keys and (room := limit - len(found)):
+            asked = keys[:room]
+            share = room // len(asked)
+            pipe = self.connection.pipeline(transaction=False)
+            for key in asked:
+                pipe.lpop(key, share)
+            taken = pipe.execute()
+            found += [item for items in taken for item in items or ()]
+            keys = [key for key, items in zip(asked, taken, strict=True) if items and len(items) == share]
+        return found
 
     def tell(self) -> None:
         """Keep RQ's worker list true and learn of ``rq suspend``; both are a courtesy that Redis may refuse."""

@@ -58,23 +58,27 @@ def _warm(config: Callable[..., None]) -> None:
     settle(ends(claimed([enqueue(ECHO, Plan())])))
 
 
-def test_one_job_costs_three_statements_to_enqueue() -> None:
-    assert statements(lambda: enqueue(ECHO, Plan())) == 3
+ONE = 1 if connection.vendor == "postgresql" else 2
+"""A change of jobs and what their timelines tell of it: SQLite can't do both in one statement."""
+
+
+def test_one_job_costs_two_statements_to_enqueue() -> None:
+    assert statements(lambda: enqueue(ECHO, Plan())) == 1 + ONE
 
 
 def test_a_thousand_cost_no_more_than_one() -> None:
-    assert statements(lambda: enqueue_many(ECHO, [Plan()] * 1000)) == 3
+    assert statements(lambda: enqueue_many(ECHO, [Plan()] * 1000)) == 1 + ONE
 
 
 @pytest.mark.parametrize("count", [1, 100])
-def test_a_claim_and_an_end_cost_two_statements_each(count: int) -> None:
+def test_a_claim_and_an_end_cost_one_statement_each(count: int) -> None:
     jobs = enqueue_many(ECHO, [Plan()] * count)
     worker = leases.register(name="w", queues=["system"], slots=100)
     tickets = [Ticket(job.pk, job.token) for job in jobs]
     found: list[Job] = []
-    assert statements(lambda: found.extend(leases.claim(tickets, worker_id=worker.pk))) == 2
+    assert statements(lambda: found.extend(leases.claim(tickets, worker_id=worker.pk))) == ONE
     assert [job.pk for job in found] == [job.pk for job in jobs]
-    assert statements(lambda: settle(ends(found))) == 2
+    assert statements(lambda: settle(ends(found))) == ONE
     assert Job.objects.filter(status=Status.COMPLETED).count() == count + 1
     assert JobEvent.objects.filter(event="job.completed").count() == count + 1
 
