@@ -25,4 +25,4 @@ def running(*names: str) -> Iterator[Stack]:
             stack.print_logs()
             raise
         finally:
-            stack.stop_all()
+            stack.kill_all()

@@ -35,7 +35,7 @@ def stack(transactional_db: None, nursery: Nursery, tmp_path: Path) -> Iterator[
 
     processes = Stack(tmp_path, nursery)
     yield processes
-    processes.stop_all()
+    processes.kill_all()
     processes.print_logs()
 
 

@@ -93,14 +93,10 @@ class Stack:
         for file in sorted(self._directory.glob("*.log")):
             sys.stdout.write(f"--- {file.name}\n{file.read_text(errors='replace')[-LOG_CHARACTERS:]}\n")
 
-    def stop_all(self) -> None:
-        for process in self._processes.values():
-            process.send_signal(signal.SIGTERM)
+    def kill_all(self) -> None:
+        """End the rest as a crash would: who is asked to stop takes seconds, and there are tests of that."""
         for name in list(self._processes):
-            try:
-                self.wait(name, timeout=5)
-            except subprocess.TimeoutExpired:
-                self.kill9(name)
+            self.kill9(name)
 
     def _spawn(self, name: str, arguments: list[str], project: Path | str) -> Process:
         python, *rest = self._command(name)
@@ -113,6 +109,8 @@ class Stack:
         match name.partition(".")[0]:
             case "web":
                 return commands.web(self.port_of(name))
+            case "serve":
+                return commands.serve(self.port_of(name))
             case "worker":
                 return commands.worker()
             case "scheduler":
