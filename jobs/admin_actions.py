@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, cast
 
 from django.conf import settings
@@ -22,14 +21,12 @@ from jobs.errors import QueueError
 from jobs.listing import causes, dead_letters
 from jobs.models import Job
 from jobs.operations import bulk, operating
-from jobs.operations.bulk import Done
+from jobs.operations.bulk import Act, Done
 from jobs.operations.operator import Operator
 from jobs.rules import may_inspect
 
 SHOWN = 20
 """How many of the selected jobs the page names that asks whether to go on."""
-
-Act = Callable[[int, Operator], object]
 
 
 class JobActions(admin.ModelAdmin[Job]):

@@ -49,6 +49,7 @@ class JobIn(OptionsIn):
     type: str
     payload: dict[str, Any] = {}
     unique: str = Field("", max_length=200)
+    replace: bool = Field(False, description="An open one of the same `unique` that has not begun takes this over.")
 
 
 class JobsIn(OptionsIn):
@@ -65,7 +66,15 @@ def add_job(request: HttpRequest, body: JobIn, idempotency_key: Header[str] = ""
     """A new job of the caller's. The same `Idempotency-Key` twice is one job."""
     by = operator(request, "add", Job())
     options = _options(body, by)
-    job = operating.add(body.type, body.payload, by=by, idempotency_key=idempotency_key, unique=body.unique, **options)
+    job = operating.add(
+        body.type,
+        body.payload,
+        by=by,
+        idempotency_key=idempotency_key,
+        unique=body.unique,
+        replace=body.replace,
+        **options,
+    )
     return Status(201, detail(operating.get(job.pk), by))
 
 

@@ -34,6 +34,10 @@ class PayloadIn(Schema, extra="forbid"):
     payload: dict[str, Any] | None = None
 
 
+class MomentIn(Schema, extra="forbid"):
+    scheduled_at: AwareDatetime
+
+
 class PriorityIn(Schema, extra="forbid"):
     priority: Priority
 
@@ -124,6 +128,13 @@ def promote_job(request: HttpRequest, job_id: UUID) -> dict[str, Any]:
     """Let a delayed job run now."""
     by = operator(request, "promote", Job())
     return detail(operating.promote(_key(job_id), by=by), by)
+
+
+@router.post("/ops/jobs/{uuid:job_id}/reschedule", response=JobOut, auth=CAN_OPERATE)
+def reschedule_job(request: HttpRequest, job_id: UUID, body: MomentIn) -> dict[str, Any]:
+    """Let a delayed job run at another time."""
+    by = operator(request, "promote", Job())
+    return detail(operating.reschedule(_key(job_id), body.scheduled_at, by=by), by)
 
 
 @router.post("/ops/jobs/{uuid:job_id}/priority", response=JobOut, auth=CAN_OPERATE)

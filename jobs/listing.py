@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack, cast
 from uuid import UUID
 
 from django.conf import settings
@@ -43,9 +43,10 @@ COLUMNS = {"owner": "owner__username", "scope": "scope__key", "tag": "tags__tag"
 
 def wanted(**by: Unpack[Wanted]) -> JobQuerySet:
     """The jobs that are all of this; what is empty asks for nothing."""
+    by = cast(Wanted, {name: value for name, value in by.items() if value})
     search, since, until = by.pop("search", None), by.pop("since", None), by.pop("until", None)
     found = named(search) if search else Job.objects.all()
-    found = found.filter(**{COLUMNS.get(name, name): value for name, value in by.items() if value})
+    found = found.filter(**{COLUMNS.get(name, name): value for name, value in by.items()})
     if since is not None:
         found = found.filter(public_id__gte=_first_id(since))
     return found if until is None else found.filter(public_id__lt=_first_id(until))

@@ -90,6 +90,13 @@ def json_object(text: str) -> dict[str, Any]:
     return value
 
 
+def count(text: str) -> int:
+    """An argument that is a number of things, at least one. ``ArgumentTypeError`` for others."""
+    if not (text.isdecimal() and 1 <= int(text) <= 10**9):
+        raise ArgumentTypeError(f"a whole number from 1 on, not {text!r}")
+    return int(text)
+
+
 def moment(text: str) -> datetime:
     """An argument that is a date or a time, of the site's zone if it names none. ``ArgumentTypeError`` for others."""
     try:

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field, replace
 from uuid6 import uuid7
 
 from jobs.errors import QueueError
-from jobs.models import Job
+from jobs.models import Job, JobQuerySet
 from jobs.operations import operating
 from jobs.operations.operator import Operator
 from jobs.states import Status
+
+Act = Callable[[int, Operator], object]
 
 
 @dataclass
@@ -22,7 +24,7 @@ class Done:
     refused: dict[str, int] = field(default_factory=dict)
 
 
-def each(job_ids: Iterable[int], act: Callable[[int, Operator], object], *, by: Operator) -> Done:
+def each(job_ids: Iterable[int], act: Act, *, by: Operator) -> Done:
     """Act on each of these jobs; all entries in the audit log carry the same ``bulk``."""
     done, by = Done(), replace(by, bulk=str(uuid7()))
     for job_id in job_ids:
@@ -33,6 +35,21 @@ def each(job_ids: Iterable[int], act: Callable[[int, Operator], object], *, by: 
         else:
             done.count += 1
     return done
+
+
+VERBS: dict[str, Act] = {
+    "cancel": lambda job_id, by: operating.cancel(job_id, by=by),
+    "revive": lambda job_id, by: operating.revive(job_id, by=by),
+    "promote": lambda job_id, by: operating.promote(job_id, by=by),
+    "remove": lambda job_id, by: operating.remove(job_id, by=by),
+}
+"""What can be done to all requests that match; each needs the right of its name."""
+
+
+def matching(verb: str, found: JobQuerySet, *, limit: int, by: Operator) -> Done:
+    """Do it to the oldest ``limit`` of these requests; what requests called goes with them."""
+    ids = list(found.filter(parent=None).order_by("public_id").values_list("pk", flat=True)[:limit])
+    return each(ids, VERBS[verb], by=by)
 
 
 def revive_alike(fingerprint: str, *, limit: int, by: Operator) -> Done:

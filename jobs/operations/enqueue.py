@@ -90,6 +90,7 @@ def enqueue(
     *,
     idempotency_key: str = "",
     unique: str = "",
+    replace: bool = False,
     **options: Unpack[OptionFields],
 ) -> Job:
     """Durably record a job; it runs once the surrounding transaction has committed.
@@ -99,6 +100,8 @@ def enqueue(
     - ``idempotency_key``: the same owner, job type and scope give the same job for ``idempotency_seconds``; another
       payload under the key is a ``Conflict`` with code ``idempotency_mismatch``.
     - ``unique``: while a job of this type with this value is open, it is returned instead of a new one.
+    - ``replace``: unless it has begun, it takes over the new payload, and the new time if it is delayed. So what is
+      asked for again and again runs once, when there was no more asking for as long as its delay.
     - ``queue``: instead of the type's. ``concurrency_key``: a path (``"openai/gpt-5"``), on each part of which there
       may be a limit to how many jobs are under way; else what the type says. ``fair_key``: whose turn it is when many
       wait; else the scope, else the owner.
@@ -113,6 +116,8 @@ def enqueue(
     type refuses, with the path and reason of each mistake, and for options that contradict each other; ``Refused`` when
     the owner, the scope or the queue has too much waiting or asks too fast.
     """
+    if replace and not unique:
+        raise Invalid("only a unique job can be replaced", fields={"replace": "give unique, too"})
     chosen = _chosen(job_type, options)
     new = _new(job_type, validated(job_type, payload), chosen, unique=unique)
     lanes = [chosen.ordering_key] if chosen.ordering_key else ()
@@ -120,7 +125,7 @@ def enqueue(
         if idempotency_key and chosen.owner is not None:
             return _once(book, new, chosen, chosen.owner, idempotency_key)
         if unique:
-            return _single(book, new, chosen)
+            return _single(book, new, chosen, replace)
         return _insert(book, new, chosen)
 
 
@@ -373,9 +378,11 @@ def _once(book: Ledger, job: Job, options: Options, owner: Owner, key: str) -> J
         return existing
 
 
-def _single(book: Ledger, job: Job, options: Options) -> Job:
+def _single(book: Ledger, job: Job, options: Options, replace: bool) -> Job:
     """The open job of this type and unique key, or this one."""
     same = Job.objects.open().filter(type=job.type, unique_key=job.unique_key).select_related("scope")
+    if replace and (waiting := same.filter(started_at=None).select_for_update(of=("self",)).first()):
+        return _take_over(waiting, job)
     if existing := same.first():
         return existing
     try:
@@ -384,6 +391,15 @@ def _single(book: Ledger, job: Job, options: Options) -> Job:
     except IntegrityError:
         # Another transaction made it between our look and our insert; it has committed by now.
         return same.get()
+
+
+def _take_over(waiting: Job, new: Job) -> Job:
+    """The locked job that has not begun, with what the new one says."""
+    waiting.payload = new.payload
+    if waiting.status == Status.SCHEDULED and new.scheduled_at is not None:
+        waiting.scheduled_at = new.scheduled_at
+    waiting.save(update_fields=["payload", "scheduled_at"])
+    return waiting
 
 
 def _earlier(owner: Owner, operation: str, key: str, digest: str) -> Job | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Unpack
 
 from django.db import transaction
@@ -21,7 +21,7 @@ from jobs.states import Status
 
 PRIORITIES = range(-(2**15), 2**15)
 
-for _verb in ("added", "cancelled", "revived", "rerun", "promoted", "reprioritised", "removed"):
+for _verb in ("added", "cancelled", "revived", "rerun", "promoted", "rescheduled", "reprioritised", "removed"):
     audit.register_action(f"job.{_verb}")
 
 
@@ -32,12 +32,13 @@ def add(
     by: Operator,
     idempotency_key: str = "",
     unique: str = "",
+    replace: bool = False,
     **options: Unpack[OptionFields],
 ) -> Job:
     """A new job of this type; see ``enqueue``. ``Invalid`` for a type that nobody declared, or that is internal."""
     job_type = asked_for(type_name)
     with transaction.atomic():
-        job = enqueue(job_type, payload, idempotency_key=idempotency_key, unique=unique, **options)
+        job = enqueue(job_type, payload, idempotency_key=idempotency_key, unique=unique, replace=replace, **options)
         by.record("job.added", job, type=job.type)
     return job
 
@@ -123,6 +124,18 @@ def promote(job_id: int, *, by: Operator) -> Job:
         if not delayed.update(scheduled_at=Now()):
             raise Conflict(f"the job is not delayed, it is {get(job_id).status}", code="not_scheduled")
         by.record("job.promoted", get(job_id))
+    return get(job_id)
+
+
+def reschedule(job_id: int, at: datetime, *, by: Operator) -> Job:
+    """Let a delayed job run at another time; as ``promote`` if that has passed. ``Conflict`` if it isn't delayed."""
+    with transaction.atomic():
+        delayed = Job.objects.filter(pk=job_id, status=Status.SCHEDULED)
+        before = delayed.select_for_update().values_list("scheduled_at", flat=True).first()
+        if before is None:
+            raise Conflict(f"the job is not delayed, it is {get(job_id).status}", code="not_scheduled")
+        delayed.update(scheduled_at=at)
+        by.record("job.rescheduled", get(job_id), before=before.isoformat(), after=at.isoformat())
     return get(job_id)
 
 

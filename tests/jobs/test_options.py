@@ -65,6 +65,32 @@ def test_a_unique_job_is_the_same_one_while_it_is_open() -> None:
     assert enqueue(ECHO, Plan(text="c"), unique="nightly").pk != first.pk
 
 
+def test_asked_for_again_and_again_it_runs_once_with_what_was_said_last() -> None:
+    asked = [
+        enqueue(ECHO, Plan(text=text), unique="search", replace=True, delay=timedelta(seconds=seconds))
+        for text, seconds in (("a", 10), ("ab", 20), ("abc", 30))
+    ]
+    (job,) = Job.objects.all()
+    assert {each.pk for each in asked} == {job.pk}
+    assert job.payload["text"] == "abc"
+    assert job.scheduled_at is not None
+    assert job.scheduled_at > timezone.now() + timedelta(seconds=25)
+    Job.objects.update(scheduled_at=timezone.now())
+    run_until_idle()
+    job.refresh_from_db()
+    assert job.result == {"text": "abc"}
+
+
+def test_a_job_that_has_begun_is_not_replaced() -> None:
+    enqueue(ECHO, Plan(text="a"), unique="search")
+    worker = leases.register(name="w", queues=["system"], slots=1)
+    (running,) = leases.claim_next(["system"], limit=1, worker_id=worker.pk)
+    assert enqueue(ECHO, Plan(text="b"), unique="search", replace=True).pk == running.pk
+    assert Job.objects.get().payload["text"] == "a"
+    with pytest.raises(Invalid, match="only a unique job"):
+        enqueue(ECHO, Plan(), replace=True)
+
+
 def test_a_job_runs_when_all_that_it_depends_on_has_ended() -> None:
     first, second = enqueue(ECHO, Plan(text="1")), enqueue(ECHO, Plan(text="2"), delay=timedelta(hours=1))
     third = enqueue(ECHO, Plan(text="3"), depends_on=[first, second])

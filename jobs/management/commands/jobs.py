@@ -9,13 +9,13 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.conf import settings
-from django.core.management.base import CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from jobs.listing import Wanted, page, wanted
-from jobs.management.console import ConsoleCommand, at_the_console, job_key, json_object, moment
+from jobs.management.console import ConsoleCommand, at_the_console, count, job_key, json_object, moment
 from jobs.models import Job, JobLog
-from jobs.operations import operating
+from jobs.operations import bulk, operating
 from jobs.states import Status
 from jobs.why import why_waiting
 
@@ -26,17 +26,14 @@ class Command(ConsoleCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
         listed = verbs.add_parser("list", help="the newest first")
-        listed.add_argument("--status", choices=Status.values)
-        listed.add_argument("--queue")
-        listed.add_argument("--type")
-        listed.add_argument("--tag")
-        listed.add_argument("--owner", help="the name of the user who asked")
-        listed.add_argument("--scope", help="game:<id>")
-        listed.add_argument("--since", type=moment, help="asked for then or later, as 2026-11-22T04:00 or 2026-11-22")
-        listed.add_argument("--until", type=moment, help="asked for before")
         listed.add_argument("--search", help="an id, or an idempotency key")
         listed.add_argument("--before", type=UUID, help="the id at which the page before ended")
-        listed.add_argument("--limit", type=int, default=20)
+        listed.add_argument("--limit", type=count, default=20)
+        matching = verbs.add_parser("matching", help="do one thing to all requests that match, the oldest first")
+        matching.add_argument("act", choices=bulk.VERBS)
+        matching.add_argument("--limit", type=count, default=100)
+        for parser in (listed, matching):
+            _add_which(parser)
         added = verbs.add_parser("add", help="a new one")
         added.add_argument("type")
         added.add_argument("payload", type=json_object, help="a JSON object")
@@ -58,6 +55,9 @@ class Command(ConsoleCommand):
             ("remove", "delete an ended one"),
         ):
             verbs.add_parser(verb, help=about).add_argument("ids", nargs="+", metavar="id")
+        later = verbs.add_parser("reschedule", help="let a delayed one run at another time")
+        later.add_argument("at", type=moment, help="as 2026-11-22T04:00")
+        later.add_argument("ids", nargs="+", metavar="id")
         priority = verbs.add_parser("priority", help="lower runs first")
         priority.add_argument("priority", type=int)
         priority.add_argument("ids", nargs="+", metavar="id")
@@ -65,8 +65,9 @@ class Command(ConsoleCommand):
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
         match verb:
             case "list":
-                asked = {name: options[name] for name in Wanted.__annotations__ if options.get(name)}
-                self._list(cast(Wanted, asked), options["before"], options["limit"])
+                self._list(_which(options), options["before"], options["limit"])
+            case "matching":
+                self._matching(options["act"], _which(options), options["limit"])
             case "add":
                 self.stdout.write(str(self._add(options).public_id))
             case "logs":
@@ -90,6 +91,8 @@ class Command(ConsoleCommand):
             case "promote":
                 operating.promote(key, by=by)
                 return "runs within a tick"
+            case "reschedule":
+                return f"runs at {operating.reschedule(key, options['at'], by=by).scheduled_at}"
             case "priority":
                 return f"priority {operating.reprioritise(key, options['priority'], by=by).priority}"
         operating.remove(key, by=by)
@@ -113,6 +116,14 @@ class Command(ConsoleCommand):
         self.print_table(("id", "type", "queue", "status", "attempt", "created"), rows)
         if following:
             self.stderr.write(f"There are more than {limit}: go on with --before {following}")
+
+    def _matching(self, act: str, asked: Wanted, limit: int) -> None:
+        if not asked:
+            raise CommandError("say which jobs, as with --tag")
+        done = bulk.matching(act, wanted(**asked), limit=limit, by=at_the_console())
+        self.stdout.write(f"{act}: done to {done.count}")
+        for reason, refused in done.refused.items():
+            self.stderr.write(f"not to {refused}: {reason}")
 
     def _logs(self, key: int, *, follow: bool) -> None:
         """The lines there are; with ``follow`` those that come, too, and the job's end is the end."""
@@ -147,6 +158,22 @@ class Command(ConsoleCommand):
         self.stdout.write("")
         events = job.events.order_by("id").values_list("at", "event", "token", "data")
         self.print_table(("at", "event", "token", "data"), [(*event, _brief(data)) for *event, data in events])
+
+
+def _add_which(parser: CommandParser) -> None:
+    parser.add_argument("--status", choices=Status.values)
+    parser.add_argument("--queue")
+    parser.add_argument("--type")
+    parser.add_argument("--tag")
+    parser.add_argument("--owner", help="the name of the user who asked")
+    parser.add_argument("--scope", help="game:<id>")
+    parser.add_argument("--fingerprint", help="the cause of death")
+    parser.add_argument("--since", type=moment, help="asked for then or later, as 2026-11-22T04:00 or 2026-11-22")
+    parser.add_argument("--until", type=moment, help="asked for before")
+
+
+def _which(options: dict[str, Any]) -> Wanted:
+    return cast(Wanted, {name: options[name] for name in Wanted.__annotations__ if options.get(name)})
 
 
 def _brief(data: dict[str, Any] | None) -> str:
