@@ -5,19 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from jobs.ephemeral import Ephemeral
 from jobs.models import Job
+from jobs.states import Status
 from jobs.transport import transport
 
 
 def keep(job: Job, progress: dict[str, Any]) -> bool:
-    """Keep it if the claim still holds, and tell the scope. Redis may be away: it is only told, never needed.
+    """Keep it if the claim still holds, or has just come to its end, and tell the scope. Redis may be away: it is only
+    told, never needed.
 
     ``False`` if somebody else holds the job's row just now: nobody is waited for, because the caller has a heart to
     keep beating.
     """
-    claim = Job.objects.filter(pk=job.pk, token=job.token, finished_at=None)
+    going_or_done = Q(finished_at=None) | Q(status=Status.COMPLETED)
+    claim = Job.objects.filter(going_or_done, pk=job.pk, token=job.token)
     with transaction.atomic():
         free = claim.select_for_update(skip_locked=True, no_key=True).values("pk").first()
         kept = free is not None and claim.update(progress=progress)

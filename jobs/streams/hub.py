@@ -71,12 +71,12 @@ class Hub:
     @contextmanager
     def watch_job(self, job_id: int) -> Iterator[asyncio.Event]:
         """Set, while the block runs, whenever there may be news of the job in the record; the watcher clears it."""
-        with self._tails.of(job_id) as news:
-            self._listen()
-            try:
-                yield news
-            finally:
+        try:
+            with self._tails.of(job_id) as news:
                 self._listen()
+                yield news
+        finally:
+            self._listen()
 
     def _listen(self) -> None:
         self._wakeups.listen_to([*map(group_name, self._streams), *map(job_group_name, self._tails.watched)])

@@ -14,6 +14,7 @@ from jobs.ephemeral import Ephemeral
 from jobs.models import Job, JobEvent
 from jobs.operations.controls import cancel
 from jobs.operations.enqueue import enqueue
+from jobs.operations.progress import keep
 from jobs.overview import overview
 from jobs.scheduler.positions import Positions
 from jobs.states import Status
@@ -124,3 +125,14 @@ def test_the_progress_of_an_isolated_job_is_kept_as_seldom(stack: Stack) -> None
     stack.start("worker")
     wait_until(lambda: Job.objects.filter(pk=job.pk, status=Status.COMPLETED).exists(), timeout=60)
     assert Job.objects.get().progress
+
+
+def test_the_last_progress_of_a_job_is_kept_though_it_comes_after_its_end() -> None:
+    job, lost = enqueue(ECHO, Plan()), enqueue(ECHO, Plan())
+    for each in (job, lost):
+        assert run_next() is not None
+        each.refresh_from_db()
+    Job.objects.filter(pk=lost.pk).update(token=lost.token + 1)
+    keep(job, {"percent": 100})
+    keep(lost, {"percent": 100})
+    assert list(Job.objects.order_by("pk").values_list("progress", flat=True)) == [{"percent": 100}, None]
