@@ -38,7 +38,7 @@ QUICK = {
 
 collect_ignore = ["hall/test_sqlite.py"] if os.environ.get("TEST_DATABASE") == "postgres" else []
 
-ENGINE = [Path(__file__).parent / name for name in ("jobs", "approvals", "proof")]
+ENGINE = [Path(__file__).parent / name for name in ("jobs", "approvals", "conformance", "proof")]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

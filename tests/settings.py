@@ -3,4 +3,4 @@
 from queueproject.settings import *  # noqa: F403
 from queueproject.settings import INSTALLED_APPS
 
-INSTALLED_APPS = [*INSTALLED_APPS, "tests.jobs.apps.TestJobsConfig"]
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.jobs.apps.TestJobsConfig", "tests.conformance.apps.ConformanceConfig"]

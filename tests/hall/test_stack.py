@@ -59,7 +59,13 @@ class Local:
     @property
     def children(self) -> dict[str, psutil.Process]:
         """The processes by name."""
-        words = {"daphne": "web", " worker": "worker", " scheduler": "scheduler", "redis-server": "redis"}
+        words = {
+            "daphne": "web",
+            " worker": "worker",
+            " scheduler": "scheduler",
+            " serve": "serve",
+            "redis-server": "redis",
+        }
         found = {}
         for child in psutil.Process(self.process.pid).children():
             with suppress(psutil.Error):  # It may end while we look.
@@ -120,6 +126,15 @@ def test_it_starts_everything_and_a_second_run_keeps_the_data(start: Start) -> N
         assert not re.search("Traceback|redis is away", local.output)
     assert len(games[0]) == 5
     assert games[0] == games[1]
+
+
+def test_with_a_transport_in_memory_it_is_one_process(start: Start) -> None:
+    local = start(QUEUE_TRANSPORT="memory")
+    local.wait_ready()
+    assert local.is_ready
+    assert sorted(local.children) == ["serve"]
+    assert local.signal(signal.SIGTERM) == 0
+    assert not re.search("Traceback|redis is away", local.output)
 
 
 def test_what_dies_is_started_again_and_nothing_outlives_kill_9(start: Start) -> None:
