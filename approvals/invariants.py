@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet
+from django.db.models import CharField, Count, Exists, F, Max, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast, Concat
 
 from approvals.models import Approval, ApprovalDecision
 from approvals.states import OPEN, Kind, Status
 from jobs.invariants import MOST_ROWS, Row, ago
-from jobs.models import Job
+from jobs.models import Job, JobStep, StepKind
 from jobs.states import OPEN as JOB_OPEN
 from jobs.states import Status as JobStatus
 
@@ -59,6 +61,18 @@ def what_holds_was_decided() -> list[Row]:
     return _rows(holds.exclude(Exists(entries)), "id", "status", "version", "decision")
 
 
+def rulings_are_what_was_decided() -> list[Row]:
+    """What a handler went on with is what was decided on that version, and was not taken back."""
+    told = JobStep.objects.filter(kind=StepKind.DECIDE, error__isnull=True).exclude(name__endswith=".confirmed")
+    told = told.annotate(ruled=KeyTextTransform("decision", "result"), said=KeyTextTransform("text", "result"))
+    named = Concat("approval__subject", Value("."), Cast("version", CharField()), output_field=CharField())
+    entries = ApprovalDecision.objects.filter(approval__job=OuterRef("job"), approval__run=OuterRef("run"))
+    last = entries.annotate(named=named).filter(named=OuterRef("name")).order_by("-id")
+    stands = {f"last_{column}": Subquery(last.values(column)[:1]) for column in ("kind", "decision", "text")}
+    right = Q(last_decision=F("ruled"), last_text=F("said")) & ~Q(last_kind=Kind.UNDO)
+    return _rows(told.annotate(**stands).exclude(right), "id", "job", "name", "ruled", "last_decision")
+
+
 def approvals_stay_in_their_scope() -> list[Row]:
     """An approval is in its job's scope."""
     return _rows(Approval.objects.filter(job__isnull=False).exclude(scope=F("job__scope")), "id", "scope", "job__scope")
@@ -76,6 +90,7 @@ SAFETY = (
     versions_have_no_gaps,
     a_version_is_decided_once,
     what_holds_was_decided,
+    rulings_are_what_was_decided,
     approvals_stay_in_their_scope,
 )
 LIVENESS = (no_decision_is_overdue,)

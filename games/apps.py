@@ -18,9 +18,10 @@ class GamesConfig(AppConfig):
         """Answer for games, and declare what can be asked in them."""
         from accounts import permissions
         from approvals.signals import decider_present
-        from games import jobtypes  # noqa: F401
+        from games import invariants, jobtypes  # noqa: F401
         from games.models import Game, Happened, Scenario
         from games.rules import GameScope, game_rule, staff_rule
+        from jobs import invariants as record
         from jobs import registry
 
         permissions.register(Game, game_rule)
@@ -28,3 +29,4 @@ class GamesConfig(AppConfig):
         permissions.register(Happened, staff_rule)
         decider_present.connect(_note_presence)
         registry.register_scope("game", GameScope())
+        record.register(safety=invariants.SAFETY)

@@ -9,7 +9,7 @@ class JobsConfig(AppConfig):
     def ready(self) -> None:
         """Answer for the rights of those who operate it."""
         from accounts import permissions
-        from jobs import checks, invariants, jobtypes, liveness, registry, webhooks, workflow_invariants  # noqa: F401
+        from jobs import checks, jobtypes, registry, webhooks  # noqa: F401
         from jobs.models import Job, QueueControl
         from jobs.owners import KIND, OwnerScope
         from jobs.rules import operator_rule
@@ -19,4 +19,11 @@ class JobsConfig(AppConfig):
         if settings.CONFIG.callback_secret:
             registry.register_verifier("signed", webhooks.is_signed)
         registry.register_scope(KIND, OwnerScope())
-        invariants.register(safety=workflow_invariants.SAFETY, liveness=liveness.LIVENESS)
+        _register_invariants()
+
+
+def _register_invariants() -> None:
+    from jobs import content_invariants, invariants, liveness, workflow_invariants
+
+    invariants.register(safety=workflow_invariants.SAFETY, liveness=liveness.LIVENESS)
+    invariants.register(safety=content_invariants.SAFETY)

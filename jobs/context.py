@@ -6,6 +6,7 @@ again; every write is bound to the claim's token, so a handler whose lease is ov
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from jobs import queue_settings
 from jobs.course import Course
 from jobs.declared import DeclaredSteps
 from jobs.ephemeral import Chunks
-from jobs.errors import ChildFailed, HandlerMisuse, TimedOut
+from jobs.errors import ChildFailed, HandlerMisuse, PermanentError, TimedOut
 from jobs.events.ledger import Ledger, ledger
 from jobs.failpoints import failpoint
 from jobs.models import Job, JobStep, StepKind
@@ -110,7 +111,7 @@ class JobContext(Course):
                     value = fn(*args, **kwargs)
                 finally:
                     self._book = None
-                stored = adapter.dump_python(value, mode="json")
+                stored = _storable(name, adapter, value)
                 record_step(job, name=name, kind=StepKind.COMMIT, result=stored)
                 failpoint(f"in_commit:{name}")
             failpoint(f"after_commit:{name}")
@@ -247,6 +248,8 @@ class JobContext(Course):
     def progress(self, **progress: Any) -> None:
         """How far the handler is; only the latest is kept. May be called from ``io`` coroutines as often as wished."""
         if not self.replaying:
+            if wrong := _unfit(progress):
+                raise self._misused(HandlerMisuse(f"ctx.progress: {wrong}"))
             self._runtime.report(self, progress)
 
     def chunk(self, content: str, *, done: bool = False, deciders_only: bool = True) -> None:
@@ -299,7 +302,7 @@ class JobContext(Course):
             failpoint(f"after_wait:{name}")
 
     def _keep(self, name: str, kind: StepKind, adapter: TypeAdapter[Any], value: Any) -> Any:
-        stored = adapter.dump_python(value, mode="json")
+        stored = _storable(name, adapter, value)
         with self.guard.lifted(), ledger():
             record_step(lock_held(self.job_id, self.token), name=name, kind=kind, result=stored)
             failpoint(f"in_step:{name}")
@@ -309,6 +312,25 @@ class JobContext(Course):
     def _suspended(self, name: str) -> Suspended:
         self.suspended = name
         return Suspended()
+
+
+def _storable(name: str, adapter: TypeAdapter[Any], value: Any) -> Any:
+    """The result of this step as JSON; ``PermanentError`` if it is too large to be kept."""
+    stored, most = adapter.dump_python(value, mode="json"), settings.CONFIG.step_bytes
+    if len(json.dumps(stored)) > most:
+        raise PermanentError("step_too_large", f"the result of step {name!r} is over {most} bytes")
+    return stored
+
+
+def _unfit(progress: dict[str, Any]) -> str:
+    """Why this can't be kept, found out here and not where it would stop the worker's heart."""
+    try:
+        text = json.dumps(progress)
+    except (TypeError, ValueError) as error:
+        return f"not JSON: {error}"
+    if len(text) > settings.CONFIG.payload_bytes:
+        return f"over {settings.CONFIG.payload_bytes} bytes"
+    return "has a NUL character" if "\\u0000" in text else ""
 
 
 def _result_of(done: JobStep, job_type: JobType) -> Any:

@@ -29,6 +29,7 @@ from jobs.results import Rejected
 logger = logging.getLogger(__name__)
 
 TRACEBACK_CHARACTERS = 8000
+DETAIL_CHARACTERS = 4000
 UNKNOWN_CLAIMS = 20
 """How often a job of a type that nobody knows is claimed before it is dead: by the default backoff for an hour."""
 
@@ -143,7 +144,7 @@ def _told(error: BaseException) -> tuple[str, str]:
     """What the request shows: the handler's own words, but nothing of an unexpected exception's."""
     match error:
         case HandlerError() | QueueError():
-            return error.code, error.detail.replace("\0", "")
+            return error.code, error.detail.replace("\0", "")[:DETAIL_CHARACTERS]
         case TimeoutError():
             return "timeout", "the job took too long"
     return "internal_error", f"an unexpected {type(error).__name__}; staff see it in the job's timeline"

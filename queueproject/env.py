@@ -135,6 +135,7 @@ class Config(BaseSettings):
         300, description="Longest run of one attempt, unless the job's type says otherwise."
     )
     payload_bytes: Count = Field(65536, description="Largest payload of a job, as JSON.")
+    step_bytes: Count = Field(1_048_576, description="Largest result of a handler's step, as JSON.")
     log_lines: Count = Field(1000, description="How many of the lines that its handler wrote are kept of a job.")
     log_characters: Count = Field(10_000, description="A longer line of a handler's is cut off.")
     idempotency_seconds: Seconds = Field(86400, description="How long an idempotency key is remembered.")

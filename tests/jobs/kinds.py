@@ -188,6 +188,14 @@ def misuse(ctx: JobContext, plan: Plan) -> JsonValue:
             return "x" * 200_000
         case "nul":
             return "a\0b"
+        case "step":
+            ctx.step("large", _note, "x" * 2_000_000)
+        case "progress":
+            ctx.progress(done=object())
+        case "much":
+            ctx.progress(done="x" * 200_000)
+        case "wordy":
+            raise PermanentError("no_way", "x" * 200_000)
     return None
 
 

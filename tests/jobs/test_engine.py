@@ -324,7 +324,14 @@ def test_a_job_not_started_in_time_expires_and_lets_the_next_go() -> None:
 
 @pytest.mark.parametrize(
     ("do", "says"),
-    [("twice", "used twice"), ("write", "outside ctx.commit"), ("emit", "ctx.emit"), ("result", "not what")],
+    [
+        ("twice", "used twice"),
+        ("write", "outside ctx.commit"),
+        ("emit", "ctx.emit"),
+        ("result", "not what"),
+        ("progress", "ctx.progress: not JSON"),
+        ("much", "ctx.progress: over 65536 bytes"),
+    ],
 )
 def test_a_handler_that_breaks_a_rule_is_told_so(do: str, says: str) -> None:
     job = enqueue(MISUSE, Plan(do=do))
@@ -335,12 +342,16 @@ def test_a_handler_that_breaks_a_rule_is_told_so(do: str, says: str) -> None:
     assert not Scope.objects.filter(key="written outside commit").exists()
 
 
-@pytest.mark.parametrize(("do", "code"), [("large", "result_too_large"), ("nul", "unstorable_result")])
+@pytest.mark.parametrize(
+    ("do", "code"),
+    [("large", "result_too_large"), ("nul", "unstorable_result"), ("step", "step_too_large"), ("wordy", "no_way")],
+)
 def test_a_result_that_cannot_be_stored_is_a_clear_error(do: str, code: str) -> None:
     job = enqueue(MISUSE, Plan(do=do))
     run_until_idle()
     job.refresh_from_db()
     assert error_of(job)["code"] == code
+    assert len(error_of(job)["detail"]) <= 4000
 
 
 def test_io_is_given_one_key_for_all_attempts_and_ends_at_the_timeout(config: object) -> None:

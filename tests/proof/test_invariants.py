@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from io import StringIO
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import transaction
@@ -15,9 +16,10 @@ from django.utils import timezone
 
 from approvals.models import Approval
 from approvals.operations import decide
+from games.models import Turn
 from games.operations import act
 from jobs import invariants, queue_settings
-from jobs.models import IdempotencyKey, Job, JobEvent, JobStep, Lane, Scope, Wait, Worker
+from jobs.models import IdempotencyKey, Job, JobEvent, JobLog, JobStep, Lane, Scope, Wait, Worker
 from jobs.models_limits import Limit
 from jobs.models_schedules import Schedule
 from jobs.models_workflows import Confirmation
@@ -110,6 +112,10 @@ BREAKS: dict[str, Callable[[], object]] = {
     "versions_have_no_gaps": lambda: Approval.objects.filter(status="pending").update(version=2),
     "a_version_is_decided_once": lambda: twice(Approval.objects.get(status="settled")),
     "what_holds_was_decided": lambda: Approval.objects.filter(status="settled").update(decision="reject"),
+    "rulings_are_what_was_decided": lambda: ruled("someone else's words"),
+    "turns_tell_what_was_decided": lambda: Turn.objects.update(narration="someone else's words"),
+    "nothing_is_too_large": lambda: change(completed(), result={"text": "x" * 200_000}),
+    "no_secret_is_kept": lambda: change(completed(), error={"detail": f"refused: {settings.SECRET_KEY}!"}),
     "approvals_stay_in_their_scope": lambda: Approval.objects.update(scope=Scope.objects.create(key="test:2")),
     "no_decision_is_overdue": lambda: Approval.objects.update(due_at=timezone.now() - timedelta(days=1)),
 }
@@ -141,6 +147,11 @@ def one_at_a_time() -> None:
     Job.objects.filter(type=PARENT.name, status="waiting").update(concurrency_key="slow/b")
     Limit.objects.create(key="slow", concurrency=1, enforced=1, enforced_since=long_ago())
     queue_settings.forget()
+
+
+def ruled(text: str) -> None:
+    step = JobStep.objects.filter(kind="decide", name__startswith="ruling.").latest("pk")
+    JobStep.objects.filter(pk=step.pk).update(result=(step.result or {}) | {"text": text})
 
 
 def twice(approval: Approval) -> None:
@@ -180,3 +191,18 @@ def test_none_is_left_without_a_break_and_a_line_in_the_documentation() -> None:
     assert set(BREAKS) == set(invariants.names())
     documented = (PROJECT / "docs" / "proof.md").read_text()
     assert [name for name in invariants.names() if f"`{name}`" not in documented] == []
+
+
+def test_every_secret_is_looked_for_in_every_table_and_not_shown(day: None, config: Callable[..., None]) -> None:
+    config(llm_api_key='sk-"quoted"', redis_url="redis://:p%40ssword@localhost/0")
+    JobLog.objects.create(job=completed(), attempt=1, text='key sk-"quoted" is wrong')
+    change(completed(), result={"said": 'sk-"quoted"'})
+    create(name="x", fields={"job_type": ECHO.name, "payload": {"text": "p@ssword"}, "interval_seconds": 60}, by=None)
+    found = invariants.broken()["no_secret_is_kept"]
+    assert {(row["table"], row["column"], row["setting"]) for row in found} == {
+        ("jobs_joblog", "text", "LLM_API_KEY"),
+        ("jobs_job", "result", "LLM_API_KEY"),
+        ("jobs_schedule", "payload", "REDIS_URL"),
+        ("accounts_auditentry", "data", "REDIS_URL"),
+    }
+    assert "sk-" not in str(found)
