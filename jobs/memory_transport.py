@@ -6,6 +6,7 @@ the database, within ``poll_seconds`` by the worker and ``follow_seconds`` by th
 
 from __future__ import annotations
 
+import random
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from threading import Condition
@@ -57,6 +58,7 @@ class MemoryTransport:
 
     def pop(self, queues: Sequence[str], limit: int, timeout_seconds: float) -> list[Ticket]:
         """At most ``limit`` tickets of these queues, from each in turn, waiting for the first."""
+        queues = random.sample(queues, len(queues))  # none shall always be last
         with self._pushed:
             self._pushed.wait_for(lambda: any(self._lists[queue] for queue in queues), timeout_seconds)
             popped: list[Ticket] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -47,6 +48,10 @@ def work(ctx: JobContext, task: Task) -> JsonValue:
 
 def echo(ctx: JobContext, task: Task) -> JsonValue:
     return task.text
+
+
+def process_id(ctx: JobContext, task: Task) -> JsonValue:
+    return os.getpid()
 
 
 def effect(ctx: JobContext, task: Task) -> JsonValue:
@@ -131,7 +136,7 @@ def call(ctx: JobContext, task: Task) -> JsonValue:
 DEEDS: dict[str, Callable[[JobContext, Task], JsonValue]] = {
     deed.__name__: deed
     for deed in (
-        *(echo, effect, network, nap, stuck, hopeless, second_attempt, second_run, second_claim, snooze),
+        *(echo, process_id, effect, network, nap, stuck, hopeless, second_attempt, second_run, second_claim, snooze),
         *(ask, callback, receive, call),
     )
 }

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 from pytest_django import Settings
@@ -21,6 +21,7 @@ from approvals.operations import decide
 from jobs import invariants, queue_settings
 from jobs.errors import Conflict
 from jobs.events.ledger import ledger
+from jobs.memory_transport import MemoryTransport
 from jobs.models import Job, JobEvent, JobLog, JobStep, Scope, Worker
 from jobs.models_limits import Limit
 from jobs.operations import answers, callbacks, controls
@@ -70,6 +71,14 @@ def bed(transactional_db: None, pair: Pair, monkeypatch: pytest.MonkeyPatch) -> 
     for scope in Scope.objects.all():
         numbers = JobEvent.objects.filter(scope=scope).order_by("seq").values_list("seq", flat=True)
         assert list(numbers) == list(range(1, scope.head + 1)), scope
+
+
+def test_the_pair_is_what_it_says(bed: Bed) -> None:
+    bed.start()
+    assert connection.vendor.startswith(bed.pair.database)
+    assert (transport().length("system") is None) == (bed.pair.transport == "redis" and not bed.pair.redis)
+    assert isinstance(transport(), MemoryTransport) == (bed.pair.transport == "memory")
+    assert (bed.end_of(bed.ask("process_id")).result != os.getpid()) == bed.pair.isolated
 
 
 def test_a_job_runs_once_its_transaction_has_committed(bed: Bed) -> None:
