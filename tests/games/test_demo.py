@@ -11,7 +11,6 @@ import pytest
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
-from pytest_django import Settings
 
 from accounts import tokens
 from games.models import Game, Role
@@ -22,9 +21,8 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def demo(config: Callable[..., None], settings: Settings, tmp_path: Path) -> Callable[[], dict[str, Any]]:
+def demo(config: Callable[..., None], tmp_path: Path) -> Callable[[], dict[str, Any]]:
     config(demo=True)
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real ones take their time
 
     def run() -> dict[str, Any]:
         path = tmp_path / "var" / "demo.json"

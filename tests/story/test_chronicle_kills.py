@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from django.db import connection
 
 from games.jobtypes import CHRONICLE
 from games.models import Chapter
@@ -15,7 +14,7 @@ from jobs.operations.workflows import start
 from tests.cast import Cast
 from tests.games.test_chronicle import TRACE, play, told
 from tests.processes import Stack
-from tests.proof import FULL
+from tests.proof import share
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True)]
@@ -47,11 +46,6 @@ AFTER = [
 ]
 
 
-def some(places: list[str]) -> list[str]:
-    """All in the long run; in the short one some, and others on the other database."""
-    return places if FULL else places[connection.vendor == "sqlite" :: 5]
-
-
 def asked(job: Job) -> bool:
     return Confirmation.objects.filter(job=job, job__status="waiting").exists()
 
@@ -66,7 +60,7 @@ def assert_told_once(job: Job) -> None:
     assert invariants.broken() == {}
 
 
-@pytest.mark.parametrize("where", some(BEFORE))
+@pytest.mark.parametrize("where", share(BEFORE, of=5))
 def test_a_worker_killed_on_the_way_to_the_confirmation_changes_nothing(stack: Stack, cast: Cast, where: str) -> None:
     play(cast)
     stack.start("scheduler", **QUICK)
@@ -80,7 +74,7 @@ def test_a_worker_killed_on_the_way_to_the_confirmation_changes_nothing(stack: S
     assert_told_once(job)
 
 
-@pytest.mark.parametrize("where", some(AFTER))
+@pytest.mark.parametrize("where", share(AFTER, of=3))
 def test_a_worker_killed_on_the_way_to_the_end_changes_nothing(stack: Stack, cast: Cast, where: str) -> None:
     play(cast)
     stack.start("scheduler", "worker", **QUICK)

@@ -12,6 +12,7 @@ from games.operations import act
 from jobs.models import Job, JobEvent, JobStep
 from tests.cast import Cast
 from tests.processes import Stack
+from tests.proof import share
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True)]
@@ -76,7 +77,7 @@ def assert_nothing_happened_twice(cast: Cast, job: Job) -> None:
     assert (job.attempt, Job.objects.count()) == (1, 2)
 
 
-@pytest.mark.parametrize("where", BEFORE_THE_DECISION)
+@pytest.mark.parametrize("where", share(BEFORE_THE_DECISION, of=2))
 def test_a_worker_killed_on_the_way_to_the_decision_changes_nothing(stack: Stack, cast: Cast, where: str) -> None:
     stack.start("scheduler", **QUICK)
     stack.start("worker", FAILPOINTS=f"{where}=exit")
@@ -89,7 +90,7 @@ def test_a_worker_killed_on_the_way_to_the_decision_changes_nothing(stack: Stack
     assert_nothing_happened_twice(cast, job)
 
 
-@pytest.mark.parametrize("where", AFTER_THE_DECISION)
+@pytest.mark.parametrize("where", share(AFTER_THE_DECISION, of=2))
 def test_a_worker_killed_on_the_way_to_the_end_changes_nothing(stack: Stack, cast: Cast, where: str) -> None:
     stack.start("scheduler", "worker", **QUICK)
     job = act(user=cast.player1, game=cast.game, text="I open the cellar door")

@@ -13,6 +13,7 @@ from queueproject.testing.processes import Stack
 from queueproject.testing.requests import queue_empty, wait_for_completion
 from queueproject.testing.waiting import wait_until
 from tests.cast import Cast
+from tests.proof import share
 
 pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True)]
 
@@ -20,9 +21,10 @@ WELL = (Path(__file__).parents[1] / "games" / "scenario.yaml").read_text()
 QUICK = {"LEASE_SECONDS": "0.8", "HEARTBEAT_SECONDS": "0.2", "TICK_SECONDS": "0.05"}
 
 
-@pytest.mark.parametrize(
-    "where", ["before_commit:apply.1", "in_enqueue", "in_commit:apply.1", "after_commit:apply.1", "after_settle"]
-)
+AROUND = ["before_commit:apply.1", "in_enqueue", "in_commit:apply.1", "after_commit:apply.1", "after_settle"]
+
+
+@pytest.mark.parametrize("where", share(AROUND, of=2))
 def test_events_are_set_off_once_wherever_the_worker_is_killed(stack: Stack, cast: Cast, where: str) -> None:
     scenario = Scenario.objects.create(name="The Well", version=1, source=WELL)
     Game.objects.update(scenario=scenario, decisions=Decisions.NEVER, state=scenario.document.state)
