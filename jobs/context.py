@@ -76,7 +76,8 @@ class JobContext(Course):
         super().__init__(job)
         self.attempt = job.attempt
         self.deadline = time.monotonic() + timeout_seconds(job)
-        self.chunks = Chunks(request_id=self.request_id, kind=(job.root or job).type, attempt=job.token)
+        self.root = (job.root if job.root_id is not None else None) or job
+        self.chunks = Chunks(request_id=self.request_id, kind=self.root.type, attempt=job.token)
         self.declared = DeclaredSteps(self)
         self._runtime = runtime
         self._callbacks: dict[str, str] = {}
@@ -234,7 +235,7 @@ class JobContext(Course):
         if self._book is None:
             rule = f"ctx.emit({event!r}) outside ctx.commit: an event belongs to the writes it tells of"
             raise self._misused(HandlerMisuse(rule))
-        self._book.tell(self.job.root or self.job, event, data, private=private)
+        self._book.tell(self.root, event, data, private=private)
 
     def log(self, text: str) -> None:
         """A line for those who look into the job, live and kept (the last ``log_lines``); not repeated while replaying.
@@ -265,7 +266,7 @@ class JobContext(Course):
     @property
     def request_id(self) -> str:
         """The public id of the request that this job works for."""
-        return str((self.job.root or self.job).public_id)
+        return str(self.root.public_id)
 
     def tell(self) -> None:
         """Tell those who watch what has come since the last time. For runtimes, where it may wait for Redis."""

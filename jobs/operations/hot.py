@@ -118,7 +118,7 @@ def _insert_some(jobs: Sequence[Job]) -> None:
     }
     written = _insert(connection.vendor).execute(rows, **shared)
     by_public_id = {_hex(public_id): (pk, created, queued) for pk, public_id, created, queued, *_ in written}
-    convert = _timestamp(connection.vendor)
+    convert = sql.converter(Job._meta.get_field("created_at")) or (lambda value: value)
     for job in jobs:
         job.pk, created, queued = by_public_id[job.public_id.hex]
         job.created_at, job.queued_at = convert(created), convert(queued)
@@ -131,11 +131,6 @@ def _value(job: Job, field: models.Field[Any, Any]) -> Any:
 
 def _hex(value: Any) -> str:
     return str(value).replace("-", "")
-
-
-@cache
-def _timestamp(vendor: str) -> Any:
-    return sql.converter(Job._meta.get_field("created_at")) or (lambda value: value)
 
 
 @cache
@@ -154,7 +149,7 @@ def _insert(vendor: str) -> sql.Twofold:
     change = f"""
         INSERT INTO jobs_job ({", ".join([*(str(field.column) for field in shared), *_OWN])})
         SELECT {", ".join([*values, *own])} FROM {sql.table(**_OWN)} WHERE true
-        RETURNING id, public_id, created_at, queued_at, run, token, status"""
+        RETURNING {sql.returned(Job, ("id", "public_id", "created_at", "queued_at", "run", "token", "status"))}"""
     return _and_tell(change, f"CASE status {births} END", "'{}'")
 
 
@@ -208,7 +203,6 @@ def claim(tickets: Collection[Ticket], *, worker_id: int, paused: Collection[str
 
 @cache
 def _claim(vendor: str) -> sql.Twofold:
-    returned = ", ".join(f"jobs_job.{column}" for column in _RUN)
     change = f"""
         WITH f AS MATERIALIZED (SELECT * FROM {sql.table(id="bigint", token="int")}),
         k AS MATERIALIZED (
@@ -221,7 +215,7 @@ def _claim(vendor: str) -> sql.Twofold:
         FROM k JOIN f ON f.id = k.id AND f.token = k.token
         WHERE jobs_job.id = k.id AND k.status = '{Status.QUEUED}' AND k.held_back_by = ''
             AND {_outside("k.queue", "paused")}
-        RETURNING {returned}, jobs_job.started_at = {sql.now()}"""
+        RETURNING {sql.returned(Job, _RUN)}, jobs_job.started_at = {sql.now()}"""
     return _and_tell(change, "'job.started'", sql.json_object(attempt="attempt"))
 
 
@@ -254,7 +248,6 @@ def complete(ends: Collection[Done]) -> tuple[list[Job], set[int]]:
 @cache
 def _complete(vendor: str) -> sql.Twofold:
     columns = {"id": "bigint", "token": "int", "outcome": "text", "result": "text"}
-    returned = ", ".join(f"jobs_job.{column}" for column in _TELLING)
     change = f"""
         WITH f AS MATERIALIZED (SELECT * FROM {sql.table(**columns)}),
         k AS MATERIALIZED (
@@ -265,5 +258,5 @@ def _complete(vendor: str) -> sql.Twofold:
             outcome = f.outcome, result = {sql.as_json("f.result")}, error = NULL
         FROM k JOIN f ON f.id = k.id AND f.token = k.token
         WHERE jobs_job.id = k.id AND k.status = '{Status.RUNNING}'
-        RETURNING {returned}, EXISTS (SELECT 1 FROM jobs_dependency d WHERE d.on_id = jobs_job.id)"""
+        RETURNING {sql.returned(Job, _TELLING)}, EXISTS (SELECT 1 FROM jobs_dependency d WHERE d.on_id = jobs_job.id)"""
     return _and_tell(change, "'job.completed'", "'{}'")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from django.db import connection
@@ -18,6 +17,7 @@ from jobs.models import Job
 from jobs.operations.outcomes import Ended
 from jobs.worker.isolation import IsolatedRun, runs_alone, timed_out
 from jobs.worker.loop import IoLoop
+from jobs.worker.threads import Threads
 from jobs.worker.voice import Voice
 
 R = TypeVar("R")
@@ -40,7 +40,7 @@ class Slots:
         self.measures = Measures()
         self._hand_over = hand_over
         self._free = threading.Semaphore(size)
-        self._threads = ThreadPoolExecutor(size, thread_name_prefix="slot")
+        self._threads = Threads(size, self._run, name="slot")
         self._io = IoLoop()
         self._voice = Voice()
         self._running: dict[Claim, Run | None] = {}
@@ -48,7 +48,7 @@ class Slots:
 
     def close(self) -> None:
         """End the threads, but for those that are stuck in a handler."""
-        self._threads.shutdown(wait=False)
+        self._threads.close()
         self._io.close()
         self._voice.close()
 
@@ -70,7 +70,7 @@ class Slots:
         """Run a claimed job in a slot that was taken for it."""
         self._running[job.pk, job.token] = None
         self.measures.add(job.queue, QUEUE_TIME, (timezone.now() - job.queued_at).total_seconds())
-        self._threads.submit(self._run, job)
+        self._threads.submit(job)
 
     def done(self, claim: Claim) -> None:
         """The end of a claim is stored, or was not ours to store: its slot is free, unless its thread is stuck."""
