@@ -230,6 +230,7 @@ class Config(BaseSettings):
         0.1, description="What a model writes within this time reaches those who watch as one chunk."
     )
     follow_seconds: Seconds = Field(1, description="How often a web process asks for new events when no wake-up comes.")
+    http_threads: Count = Field(8, description="Threads that answer HTTP requests, in each web process.")
     stream_threads: Count = Field(4, description="Threads that read events for sockets, in each web process.")
     presence_write_seconds: Seconds = Field(20, description="How often an open socket writes that it is there.")
     presence_seconds: Seconds = Field(60, description="A member not seen for so long counts as away.")

@@ -1,9 +1,10 @@
 """Is the process alive (/healthz), and can the whole do its work (/readyz)?"""
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
@@ -11,8 +12,10 @@ from django.db.models.functions import Now
 from django.http import HttpRequest, JsonResponse
 from redis.exceptions import RedisError
 
+from accounts.sockets import Receive, Send
 from jobs.models import Leadership, Worker
 from jobs.models_metrics import Incident
+from jobs.streams.http import respond
 from jobs.transport import RedisTransport, transport
 from queueproject.queues import QUEUES
 
@@ -38,9 +41,9 @@ class Report(NamedTuple):
     alerts: list[str]
 
 
-def healthz(request: HttpRequest) -> JsonResponse:
-    """The process answers."""
-    return JsonResponse({"status": OK})
+async def healthz(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """The process answers, beside Django: also while all its threads wait for a database that is away."""
+    await respond(send, 200, {"Content-Type": "application/json"}, json.dumps({"status": OK}).encode())
 
 
 def readyz(request: HttpRequest) -> JsonResponse:

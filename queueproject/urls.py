@@ -4,12 +4,11 @@ from django.contrib import admin
 from django.urls import include, path
 
 from queueproject.api import api
-from queueproject.health import healthz, readyz
+from queueproject.health import readyz
 
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("v1/", api.urls),
-    path("healthz", healthz),
     path("readyz", readyz),
     path("", include("accounts.urls")),
     path("", include("approvals.urls")),
