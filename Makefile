@@ -7,7 +7,7 @@ PIP := $(BIN)/pip install -qq --disable-pip-version-check --no-input
 SOAK_SECONDS ?= 3600
 SLOW := integration or browser or chaos
 # Most tests wait for processes most of the time: three at once keep two cores busy.
-PYTEST := $(BIN)/python -m pytest -q -n 3
+PYTEST := $(BIN)/python -m pytest -q -n 3 --dist worksteal
 
 .PHONY: run test check lint bench chaos soak venv browser
 
