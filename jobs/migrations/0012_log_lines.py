@@ -5,19 +5,20 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('jobs', '0011_inspect'),
+        ("jobs", "0011_inspect"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='joblog',
-            name='job',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='logs', to='jobs.job'),
+            model_name="joblog",
+            name="job",
+            field=models.ForeignKey(
+                db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name="logs", to="jobs.job"
+            ),
         ),
         migrations.AddIndex(
-            model_name='joblog',
-            index=models.Index(models.F('job'), models.F('id'), name='job_log_lines'),
+            model_name="joblog",
+            index=models.Index(models.F("job"), models.F("id"), name="job_log_lines"),
         ),
     ]

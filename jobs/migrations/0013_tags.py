@@ -6,40 +6,48 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('jobs', '0012_log_lines'),
+        ("jobs", "0012_log_lines"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='JobTag',
+            name="JobTag",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('tag', models.CharField(max_length=50)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("tag", models.CharField(max_length=50)),
             ],
         ),
         migrations.AlterField(
-            model_name='job',
-            name='scope',
-            field=models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='jobs', to='jobs.scope'),
+            model_name="job",
+            name="scope",
+            field=models.ForeignKey(
+                blank=True,
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="jobs",
+                to="jobs.scope",
+            ),
         ),
         migrations.AddIndex(
-            model_name='idempotencykey',
-            index=models.Index(models.F('key'), name='idempotency_by_key'),
+            model_name="idempotencykey",
+            index=models.Index(models.F("key"), name="idempotency_by_key"),
         ),
         migrations.AddIndex(
-            model_name='job',
-            index=models.Index(models.F('type'), models.F('public_id'), name='job_type'),
+            model_name="job",
+            index=models.Index(models.F("type"), models.F("public_id"), name="job_type"),
         ),
         migrations.AddField(
-            model_name='jobtag',
-            name='job',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='tags', to='jobs.job', to_field='public_id'),
+            model_name="jobtag",
+            name="job",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="tags", to="jobs.job", to_field="public_id"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='jobtag',
-            constraint=models.UniqueConstraint(models.F('tag'), models.F('job'), name='job_tag_once'),
+            model_name="jobtag",
+            constraint=models.UniqueConstraint(models.F("tag"), models.F("job"), name="job_tag_once"),
         ),
     ]
