@@ -31,6 +31,7 @@ class Bed:
         self._directory = directory
         self._redis = servers.Redis(directory)
         self._postgres = servers.Postgres(directory)
+        self._stamp = directory / "stamp"
         self._secret = secrets.token_urlsafe(32)
 
     def prepare(self) -> None:
@@ -45,6 +46,7 @@ class Bed:
         """The environment for a run that starts with an empty Redis, and a database of this name and kind."""
         with Redis.from_url(self._redis.url) as client:
             client.flushall()
+        self._stamp.touch()
         if kind == "sqlite":
             shutil.copy(self._sqlite_file(MIGRATED), self._sqlite_file(name))
             return self._environment(self._sqlite_url(name))
@@ -68,7 +70,7 @@ class Bed:
             "REDIS_URL": self._redis.url,
             "SHUTDOWN_SECONDS": "1",
             "TMPDIR": str(self._directory),
-            bodies.STAMP_FILE: str(self._directory / "stamp"),
+            bodies.STAMP_FILE: str(self._stamp),
             POSTGRES_DIRECTORY: str(self._directory / "pg"),
             REDIS_PID: str(redis_pid),
         }
