@@ -11,11 +11,13 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from django.conf import settings
 from django.db import connection, models
 from django.db.models.base import ModelState
+
+M = TypeVar("M", bound=models.Model)
 
 PREPARED_ROWS = 8
 
@@ -118,24 +120,29 @@ def _cursor(count: int) -> Any:
     return connection.make_cursor(cursor)
 
 
-def instances(model: type[models.Model], columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> list[Any]:
+def instances(model: type[M], columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> list[M]:
     """Rows of these columns, in the model's order, as instances whose other fields are deferred.
 
-    What a row has beyond them is left out. They are made as by unpickling: ``from_db`` costs ten times as much.
+    What a row has beyond them is left out.
     """
     names, converters = _of_vendor(model, tuple(columns), connection.vendor)
-    made = []
+    found = []
     for row in rows:
-        instance = model.__new__(model)
-        state = instance.__dict__
-        state.update(zip(names, row, strict=False))
+        values = dict(zip(names, row, strict=False))
         for name, convert in converters:
-            if state[name] is not None:
-                state[name] = convert(state[name])
-        state["_state"] = ModelState()
-        state["_state"].adding, state["_state"].db = False, connection.alias
-        made.append(instance)
-    return made
+            if values[name] is not None:
+                values[name] = convert(values[name])
+        found.append(made(model, values, adding=False))
+    return found
+
+
+def made(model: type[M], values: Mapping[str, Any], *, adding: bool) -> M:
+    """An instance of these values by the fields' names, as by unpickling: its constructor costs ten times as much."""
+    instance = model.__new__(model)
+    state = ModelState()
+    state.adding, state.db = adding, None if adding else connection.alias
+    instance.__dict__.update(values, _state=state)
+    return instance
 
 
 def returned(model: type[models.Model], columns: Sequence[str]) -> str:

@@ -85,7 +85,19 @@ def _insert_events(vendor: str) -> str:
 
 
 def _row(event: Told, seq: int | None) -> dict[str, Any]:
-    return event._asdict() | {"seq": seq, "data": sql.text(event.data), "private": sql.text(event.private)}
+    return {
+        "job": event.job,
+        "scope": event.scope,
+        "seq": seq,
+        "event": event.event,
+        "run": event.run,
+        "token": event.token,
+        "request": event.request,
+        "kind": event.kind,
+        "status": event.status,
+        "data": sql.text(event.data),
+        "private": sql.text(event.private),
+    }
 
 
 class Ledger:

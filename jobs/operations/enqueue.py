@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, Protocol, TypedDict, Unpack
 
 from django.conf import settings
@@ -16,8 +17,9 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 from pydantic import BaseModel, ValidationError
+from uuid6 import uuid7
 
-from jobs import limits, queue_settings, refusals
+from jobs import limits, queue_settings, refusals, sql
 from jobs.errors import Conflict, HandlerMisuse, Invalid
 from jobs.events.ledger import Ledger, ledger
 from jobs.failpoints import failpoint
@@ -139,8 +141,7 @@ def enqueue_many(
     if len(payloads) > settings.CONFIG.bulk_jobs:
         raise Invalid(f"at most {settings.CONFIG.bulk_jobs} jobs at once", code="too_many")
     chosen = _chosen(job_type, options)
-    now = timezone.now()
-    jobs = [_new(job_type, body, chosen, now=now) for body in _all_validated(job_type, payloads)]
+    jobs = _all_new(job_type, _all_validated(job_type, payloads), chosen)
     lanes = [chosen.ordering_key] if chosen.ordering_key else ()
     with refusals.counted(chosen.queue or job_type.queue, len(jobs)), ledger(lanes=lanes) as book:
         _insert_all(book, jobs, chosen)
@@ -161,16 +162,21 @@ def _all_validated(job_type: JobType, payloads: Sequence[BaseModel | dict[str, A
             raise Invalid(f"payload {index}: {error.detail}", code=error.code, fields=fields) from None
 
 
-def _new(
-    job_type: JobType, body: dict[str, Any], options: Options, *, unique: str = "", now: datetime | None = None
-) -> Job:
+def _all_new(job_type: JobType, bodies: Iterator[dict[str, Any]], options: Options) -> list[Job]:
+    """Like ``_new`` for each, which differ in nothing else; the first that is wrong refuses all."""
+    jobs = [_new(job_type, body, options) for body in islice(bodies, 1)]
+    shared = {**jobs[0].__dict__} if jobs else {}
+    return jobs + [sql.made(Job, {**shared, "public_id": uuid7(), "payload": body}, adding=True) for body in bodies]
+
+
+def _new(job_type: JobType, body: dict[str, Any], options: Options, *, unique: str = "") -> Job:
     if options.delay is not None and options.scheduled_at is not None:
         raise Invalid("give delay or scheduled_at, not both")
     delays = options.backoff if options.backoff is not None else job_type.backoff
     if delays is not None and not all(seconds >= 0 for seconds in delays):
         raise Invalid("backoff is a list of seconds, none below 0")
     queue = _queue(job_type, options)
-    now = now or timezone.now()
+    now = timezone.now()
     return Job(
         type=job_type.name,
         version=job_type.version,

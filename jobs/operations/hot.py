@@ -14,7 +14,7 @@ from django.db import connection, models
 
 from jobs import sql
 from jobs.models import Job
-from jobs.states import BIRTHS, Status
+from jobs.states import BIRTHS, OPEN, Status
 from jobs.transport import Ticket
 
 INSERT_ROWS = 1000
@@ -64,6 +64,7 @@ _TOLD = {
     "parent_id",
     "root_id",
     "error",
+    "ticketed",
 }
 _TELLING = tuple(column for column in _ALL if column in _TOLD)
 """What the events and consequences of an end are made of."""
@@ -224,6 +225,47 @@ def _outside(column: str, parameter: str) -> str:
     if sql.on_postgresql():
         return f"NOT {column} = ANY(string_to_array(%({parameter})s, E'\\n'))"
     return f"instr(char(10) || %({parameter})s || char(10), char(10) || {column} || char(10)) = 0"
+
+
+# -- lanes -------------------------------------------------------------------------------------------------------
+
+
+def release(lanes: Collection[int], *, full: Collection[str]) -> list[Job]:
+    """Queue the heads of these locked lanes that are pending and depend on nothing that is open.
+
+    They are ``ticketed`` unless their queue is one of the ``full``, or older jobs of it wait for a ticket.
+    """
+    rows = [{"id": lane} for lane in lanes]
+    return sql.instances(Job, _TELLING, _release(connection.vendor).execute(rows, full="\n".join(full)))
+
+
+@cache
+def _release(vendor: str) -> sql.Twofold:
+    open_ = ", ".join(f"'{status}'" for status in sorted(OPEN))
+    change = f"""
+        WITH f AS MATERIALIZED (SELECT * FROM {sql.table(id="bigint")}),
+        h AS MATERIALIZED (
+            SELECT (
+                SELECT id FROM jobs_job WHERE lane_id = f.id AND status IN ({open_}) AND place IS NOT NULL
+                ORDER BY place LIMIT 1
+            ) AS id FROM f
+        ),
+        k AS MATERIALIZED (
+            SELECT id, status FROM jobs_job WHERE {sql.among("h")} ORDER BY id {sql.locked()}
+        )
+        UPDATE jobs_job
+        SET status = '{Status.QUEUED}', queued_at = {sql.now()}, ticketed = {_outside("jobs_job.queue", "full")}
+            AND NOT EXISTS (
+                SELECT 1 FROM jobs_job w WHERE w.queue = jobs_job.queue AND w.status = '{Status.QUEUED}'
+                    AND w.held_back_by = '' AND w.ticketed = false
+            )
+        FROM k
+        WHERE jobs_job.id = k.id AND k.status = '{Status.PENDING}' AND NOT EXISTS (
+            SELECT 1 FROM jobs_dependency d JOIN jobs_job o ON o.id = d.on_id
+            WHERE d.job_id = jobs_job.id AND o.status IN ({open_})
+        )
+        RETURNING {sql.returned(Job, _TELLING)}"""
+    return _and_tell(change, "'job.queued'", "'{}'")
 
 
 # -- plain end ---------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import OuterRef, Subquery
 from django.db.models.functions import Now
@@ -254,7 +255,8 @@ def _release_lanes(book: Ledger, ended: Sequence[Job]) -> None:
         return
     if unlocked := lanes - set(book.lanes):
         raise LedgerError(f"a job of lane #{unlocked.pop()} ends: name the lane in ledger(lanes=…)")
-    _let_run(book, _heads(lanes).values())
+    runnable = hot.release(lanes, full=[queue for queue in settings.QUEUES if dispatch.full(queue)])
+    book.pushes += [dispatch.push(job) for job in runnable if job.ticketed]
 
 
 def _heads(lanes: Iterable[int]) -> dict[int, int]:
