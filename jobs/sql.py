@@ -55,9 +55,10 @@ def locked(skip: bool = False) -> str:
     return "FOR NO KEY UPDATE SKIP LOCKED" if skip else "FOR NO KEY UPDATE"
 
 
-def among(source: str) -> str:
-    """A condition on ``id`` that looks ids up one by one, however little the planner knows of the table."""
-    return f"id = ANY(ARRAY(SELECT id FROM {source}))" if on_postgresql() else f"id IN (SELECT id FROM {source})"
+def among(source: str, column: str = "id") -> str:
+    """A condition on a column that looks values up one by one, however little the planner knows of the table."""
+    values = f"SELECT {column} FROM {source}"
+    return f"{column} = ANY(ARRAY({values}))" if on_postgresql() else f"{column} IN ({values})"
 
 
 def text(value: Any) -> str | None:

@@ -15,7 +15,6 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
-from django.db.models import Q
 
 from jobs import sql
 from jobs.events.vocabulary import NUMBERED
@@ -59,6 +58,17 @@ def _heads_raised(vendor: str) -> str:
         k AS MATERIALIZED (SELECT id FROM jobs_scope WHERE {sql.among("f")} ORDER BY id {sql.locked()})
         UPDATE jobs_scope SET head = head + f.n FROM f JOIN k ON k.id = f.id WHERE jobs_scope.id = k.id
         RETURNING jobs_scope.id, jobs_scope.head"""
+
+
+_LANE = ("id", "key", "next_place")
+
+
+@cache
+def _lanes_locked(vendor: str) -> str:
+    return f"""
+        WITH f AS MATERIALIZED (SELECT * FROM {sql.table(id="bigint", key="text")})
+        SELECT {", ".join(_LANE)} FROM jobs_lane WHERE {sql.among("f")} OR {sql.among("f", "key")}
+        ORDER BY id {sql.locked()}"""
 
 
 @cache
@@ -145,15 +155,16 @@ class Ledger:
         wanted = set(lanes)
         if not wanted:
             return
+        self._lock(wanted)
         keys = {key for key in wanted if isinstance(key, str)}
-        found = Q(key__in=keys) | Q(pk__in=wanted - keys)
-        self._lock(found)
         if missing := keys - {lane.key for lane in self.lanes.values()}:
             Lane.objects.bulk_create([Lane(key=key) for key in sorted(missing)], ignore_conflicts=True)
-            self._lock(found)
+            self._lock(wanted)
 
-    def _lock(self, found: Q) -> None:
-        self.lanes = {lane.pk: lane for lane in Lane.objects.select_for_update().filter(found).order_by("pk")}
+    def _lock(self, wanted: Iterable[str | int]) -> None:
+        rows = [{"key" if isinstance(lane, str) else "id": lane} for lane in wanted]
+        found = sql.execute(_lanes_locked(connection.vendor), rows)
+        self.lanes = {lane.pk: lane for lane in sql.instances(Lane, _LANE, found)}
 
     def _write_events(self) -> None:
         if not self.events:

@@ -304,9 +304,18 @@ def _insert(book: Ledger, job: Job, options: Options) -> Job:
 
 def _place(book: Ledger, job: Job, options: Options) -> None:
     if options.scope:
-        job.scope = Scope.objects.filter(key=options.scope).first() or Scope.objects.get_or_create(key=options.scope)[0]
+        job.scope = _scope(options.scope)
     if options.ordering_key:
         job.lane = book.lane(options.ordering_key)
+
+
+_SCOPE = ("id", "key", "head")
+
+
+def _scope(key: str) -> Scope:
+    found = sql.ask(f"SELECT {', '.join(_SCOPE)} FROM jobs_scope WHERE key = %(key)s", key=key)
+    scopes: list[Scope] = sql.instances(Scope, _SCOPE, found)
+    return scopes[0] if scopes else Scope.objects.get_or_create(key=key)[0]
 
 
 def _unfinished(job: Job, options: Options) -> list[Job]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q
 
+from jobs import sql
 from jobs.ephemeral import Ephemeral
 from jobs.models import Job
 from jobs.states import Status
@@ -20,13 +22,11 @@ def keep(job: Job, progress: dict[str, Any]) -> bool:
     ``False`` if somebody else holds the job's row just now: nobody is waited for, because the caller has a heart to
     keep beating.
     """
-    going_or_done = Q(finished_at=None) | Q(status=Status.COMPLETED)
-    claim = Job.objects.filter(going_or_done, pk=job.pk, token=job.token)
     with transaction.atomic():
-        free = claim.select_for_update(skip_locked=True, no_key=True).values("pk").first()
-        kept = free is not None and claim.update(progress=progress)
+        kept = sql.ask(_kept(connection.vendor), job=job.pk, token=job.token, progress=sql.text(progress))
     if not kept:
-        return not claim.exists()
+        going_or_done = Q(finished_at=None) | Q(status=Status.COMPLETED)
+        return not Job.objects.filter(going_or_done, pk=job.pk, token=job.token).exists()
     transport().stir(job.pk)
     if job.scope_id is not None:
         asked = job.root or job
@@ -41,3 +41,15 @@ def keep(job: Job, progress: dict[str, Any]) -> bool:
             ),
         )
     return True
+
+
+@cache
+def _kept(vendor: str) -> str:
+    return f"""
+        UPDATE jobs_job SET progress = {sql.as_json("%(progress)s")}
+        WHERE id IN (
+            SELECT id FROM jobs_job
+            WHERE id = %(job)s AND token = %(token)s AND (finished_at IS NULL OR status = '{Status.COMPLETED}')
+            {sql.locked(skip=True)}
+        )
+        RETURNING id"""

@@ -18,7 +18,7 @@ from django.db import transaction
 from django.db.models import OuterRef, Subquery
 from django.db.models.functions import Now
 
-from jobs import registry
+from jobs import registry, sql
 from jobs.events.ledger import Ledger, LedgerError
 from jobs.models import Dependency, IfDead, Job, JobStep, Lane, StepKind
 from jobs.models_waits import Wait, WaitState
@@ -325,5 +325,13 @@ def take_places(book: Ledger, jobs: Sequence[Job]) -> int:
     for place, job in enumerate(jobs, first):
         job.place = place
     lane.next_place = first + len(jobs)
-    lane.save(update_fields=["next_place"])
-    return Job.objects.open().filter(lane_id=lane.pk, place__lt=first).count()
+    ((ahead,),) = sql.ask(_PLACES_TAKEN, lane=lane.pk, first=first, next=lane.next_place)
+    return int(ahead)
+
+
+_OPEN = ", ".join(f"'{status}'" for status in sorted(OPEN))
+_PLACES_TAKEN = f"""
+    UPDATE jobs_lane SET next_place = %(next)s WHERE id = %(lane)s
+    RETURNING (
+        SELECT count(*) FROM jobs_job WHERE lane_id = %(lane)s AND place < %(first)s AND status IN ({_OPEN})
+    )"""
