@@ -10,12 +10,13 @@ from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.widgets import Footer, Input, RichLog, Static
+from textual.widgets import Footer, Input, Static
 
 from console.asked import Asked
 from console.errors import ConsoleError
 from console.notices import Notice
 from console.session import Session
+from console.widgets import Line, Story
 
 STYLES = {"story": "", "event": "italic magenta", "state": "green", "error": "bold red", "status": "dim"}
 
@@ -29,8 +30,13 @@ class ConsoleApp(App[int]):
     #story { height: 1fr; padding: 0 1; }
     #aside { width: 1fr; min-width: 24; border-left: solid $panel; padding: 0 1; }
     #written { height: auto; max-height: 40%; padding: 0 1; color: $text-muted; }
-    #requests { height: auto; padding: 0 1; color: $accent; }
+    #requests { height: auto; max-height: 30%; padding: 0 1; color: $accent; }
+    .-narrow #aside { display: none; }
+    .-low Footer { display: none; }
+    .-low #line { border: none; height: 1; }
     """
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (60, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (14, "-high")]
     BINDINGS = [Binding("ctrl+r", "again", "Ask again what failed"), Binding("ctrl+q", "quit", "Quit")]
     TITLE = "queueproject"
     ENABLE_COMMAND_PALETTE = False
@@ -41,16 +47,16 @@ class ConsoleApp(App[int]):
         yield Static("connecting…", id="connection", markup=False)
         with Horizontal():
             with Vertical(id="main"):
-                yield RichLog(id="story", wrap=True, markup=False, min_width=20)
+                yield Story(id="story")
                 yield Static("", id="written", markup=False)
                 yield Static("", id="requests", markup=False)
             with VerticalScroll(id="aside"):
                 yield Static("", id="state", markup=False)
-        yield Input(placeholder="Say something, or /act what you do", id="line")
+        yield Line(placeholder="Say something, or /act what you do", id="line")
         yield Footer()
 
     def on_mount(self) -> None:
-        self.query_one("#line", Input).focus()
+        self.query_one("#line", Line).focus()
         self._playing = asyncio.create_task(self._run())
 
     async def on_unmount(self) -> None:
@@ -68,9 +74,8 @@ class ConsoleApp(App[int]):
             self.exit(1, message=f"{type(error).__name__}: {error}")
 
     def on_input_submitted(self, entered: Input.Submitted) -> None:
-        """What was typed is on its way; the line is free for more."""
+        """What was typed is on its way; the line is already free for more."""
         text = entered.value.strip()
-        entered.input.clear()
         if text == "/quit":
             self.exit(0)
         elif text == "/retry":
@@ -100,10 +105,10 @@ class ConsoleApp(App[int]):
     def _write(self, notice: Notice) -> None:
         if notice.kind == "story":
             self.query_one("#written", Static).update("")
-        log = self.query_one("#story", RichLog)
-        log.write(_styled(notice))
+        story = self.query_one("#story", Story)
+        story.add(_styled(notice))
         if notice.kind == "story":
-            log.write("")
+            story.add(Text())
 
 
 def _styled(notice: Notice) -> Text:
