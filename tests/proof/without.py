@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import pytest
@@ -33,8 +34,10 @@ class Guard:
 
 
 def _replace(name: str, value: Any, *owners: Any) -> None:
+    """By one that is called alike: a test that fails because of an argument too many misses nothing."""
     for owner in owners:
-        assert hasattr(owner, name)
+        asked, given = (len(signature(each).parameters) for each in (getattr(owner, name), value))
+        assert asked == given or "args" in signature(value).parameters, f"{name} takes {asked} arguments, not {given}"
         setattr(owner, name, value)
 
 
