@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import InterfaceError, OperationalError
-from pydantic import BaseModel, TypeAdapter
 
 from accounts.models import Scope
 from accounts.sockets import Receive, Send
@@ -17,21 +16,12 @@ from accounts.threads import in_thread
 from approvals.queries import decidable_scopes
 from approvals.signals import decider_present
 from jobs.streams import Row, Stream, hub
-from jobs.streams.sockets import FORBIDDEN, Closing, Socket
-
-
-class Ping(BaseModel, extra="forbid"):
-    """Asks for a pong: all that a client may send."""
-
-    type: Literal["ping"]
-
-
-FRAMES: TypeAdapter[Ping] = TypeAdapter(Ping)
+from jobs.streams.sockets import FORBIDDEN, PINGS, Closing, Ping, Socket, answer_pings
 
 
 async def decisions_socket(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     """``/ws/decisions/``, behind ``accounts.sockets``."""
-    socket: Socket[Ping] = Socket(receive, send, FRAMES)
+    socket: Socket[Ping] = Socket(receive, send, PINGS)
     await socket.serve(_watch(socket, scope))
 
 
@@ -41,7 +31,7 @@ async def _watch(socket: Socket[Ping], scope: dict[str, Any]) -> None:
     async with asyncio.TaskGroup() as tasks:
         watch = Watch(socket, scope["user"], tasks)
         await watch.look()
-        tasks.create_task(watch.answer())
+        tasks.create_task(answer_pings(socket))
         tasks.create_task(watch.be_present())
         tasks.create_task(socket.guard(scope["revalidate"], watch.look_again))
 
@@ -87,12 +77,6 @@ class Watch:
 
     async def _changed(self, approval: str | None, version: int | None) -> None:
         await self._socket.send("changed", approval=approval, version=version)
-
-    async def answer(self) -> None:
-        """Pong to each ping."""
-        while True:
-            await self._socket.frame()
-            await self._socket.send("pong")
 
     async def be_present(self) -> None:
         """Say, every ``presence_write_seconds``, that someone who decides is here."""

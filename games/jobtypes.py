@@ -12,35 +12,34 @@ from jobs.results import Rejected
 from jobs.workflows import Automation, Confirm, Step, Workflow, WorkflowPayload
 
 
-class PlayerAction(BaseModel):
-    """What a player does, in the player's own words."""
+class Asked(BaseModel):
+    """What somebody, or something, asks of a game; ``text`` is for people."""
 
     game_id: UUID
     text: str
+
+
+class PlayerAction(Asked):
+    """What a player does, in the player's own words."""
+
     player: str
 
 
-class DmAction(BaseModel):
+class DmAction(Asked):
     """What a DM tells or changes, without asking anyone."""
 
-    game_id: UUID
-    text: str
     changes: list[Change] = []
 
 
-class Chat(BaseModel):
+class Chat(Asked):
     """What a member says or asks; the storyteller answers, and the story may move on."""
 
-    game_id: UUID
-    text: str
     player: str
 
 
-class StoryEvent(BaseModel):
-    """Events of the scenario that have come due together, by their ids; ``text`` has their titles, for people."""
+class StoryEvent(Asked):
+    """Events of the scenario that have come due together, by their ids; ``text`` has their titles."""
 
-    game_id: UUID
-    text: str
     events: list[str]
 
 

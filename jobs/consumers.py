@@ -4,33 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import InterfaceError, OperationalError
-from pydantic import BaseModel, TypeAdapter
 
 from accounts.models import Scope
 from accounts.sockets import Receive, Send
 from accounts.threads import in_thread
 from jobs.overview import Overview, overview
-from jobs.streams.sockets import FORBIDDEN, Closing, Socket
+from jobs.streams.sockets import FORBIDDEN, PINGS, Closing, Ping, Socket, answer_pings
 
 EVERY_SECONDS = 1.0
 
 
-class Ping(BaseModel, extra="forbid"):
-    """Asks for a pong: all that a client may send."""
-
-    type: Literal["ping"]
-
-
-FRAMES: TypeAdapter[Ping] = TypeAdapter(Ping)
-
-
 async def ops_socket(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     """``/ws/ops/``, behind ``accounts.sockets``."""
-    socket: Socket[Ping] = Socket(receive, send, FRAMES)
+    socket: Socket[Ping] = Socket(receive, send, PINGS)
     await socket.serve(_watch(socket, scope))
 
 
@@ -46,7 +36,7 @@ async def _watch(socket: Socket[Ping], scope: dict[str, Any]) -> None:
 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_tell(socket))
-        tasks.create_task(_answer(socket))
+        tasks.create_task(answer_pings(socket))
         tasks.create_task(socket.guard(scope["revalidate"], recheck))
 
 
@@ -66,9 +56,3 @@ async def _tell(socket: Socket[Ping]) -> None:
                 await socket.send("queue.status", **now.as_json())
                 told = now
         await asyncio.sleep(EVERY_SECONDS)
-
-
-async def _answer(socket: Socket[Ping]) -> None:
-    while True:
-        await socket.frame()
-        await socket.send("pong")

@@ -10,11 +10,11 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Generic, Never, TypeVar
+from typing import Any, Generic, Literal, Never, TypeVar
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, ProgrammingError
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from accounts.sockets import UNAUTHORIZED, Message, Receive, Send, refuse
 from jobs.errors import Invalid, QueueError
@@ -103,6 +103,22 @@ class Socket(Generic[F]):
             if not await is_signed_in():
                 raise Closing(UNAUTHORIZED, "unauthorized", "the session has ended or the token was revoked")
             await recheck()
+
+
+class Ping(BaseModel, extra="forbid"):
+    """Asks for a pong: all that a client of a socket that only tells may send."""
+
+    type: Literal["ping"]
+
+
+PINGS: TypeAdapter[Ping] = TypeAdapter(Ping)
+
+
+async def answer_pings(socket: Socket[Ping]) -> Never:
+    """Pong to each ping."""
+    while True:
+        await socket.frame()
+        await socket.send("pong")
 
 
 def _decoded(message: Message) -> dict[str, Any]:
