@@ -157,4 +157,11 @@ def _declined(reason: str) -> dict[str, Any]:
 
 
 def _of(job: Job) -> dict[str, Any]:
-    return {"job_id": job.pk, "token": job.token, "lane_id": job.lane_id, "parent_id": job.parent_id}
+    alone = job.scope_id is None and job.lane_id is None and job.parent_id is None and job.workflow is None
+    return {
+        "job_id": job.pk,
+        "token": job.token,
+        "lane_id": job.lane_id,
+        "parent_id": job.parent_id,
+        "alone": alone,
+    }

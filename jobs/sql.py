@@ -61,6 +61,11 @@ def among(source: str, column: str = "id") -> str:
     return f"{column} = ANY(ARRAY({values}))" if on_postgresql() else f"{column} IN ({values})"
 
 
+def flag(parameter: str) -> str:
+    """A parameter that is true or false."""
+    return f"%({parameter})s::boolean" if on_postgresql() else f"%({parameter})s"
+
+
 def text(value: Any) -> str | None:
     """A value for ``as_json``; ``None`` is SQL's NULL."""
     return None if value is None else json.dumps(value)

@@ -34,6 +34,11 @@ class Rule:
     waiting: int | None
 
 
+def in_force(job: Job) -> bool:
+    """Whether a bound is set on what this request without a scope asks for."""
+    return any(True for _ in _rules(job, ""))
+
+
 def admit(jobs: Sequence[Job], *, scope: str) -> None:
     """Count these new requests of one owner, scope and queue, or raise ``Refused`` with the limit and its end."""
     job = jobs[0]

@@ -85,6 +85,11 @@ class Options:
     depends_on: Sequence[Job] = ()
     if_dead: IfDead = IfDead.CANCEL
 
+    @property
+    def alone(self) -> bool:
+        """Whether the job's own row is all that is written."""
+        return not (self.scope or self.ordering_key or self.tags or self.depends_on)
+
 
 def enqueue(
     job_type: JobType,
@@ -123,7 +128,8 @@ def enqueue(
     chosen = _chosen(job_type, options)
     new = _new(job_type, validated(job_type, payload), chosen, unique=unique)
     lanes = [chosen.ordering_key] if chosen.ordering_key else ()
-    with refusals.counted(new.queue, 1), ledger(lanes=lanes) as book:
+    alone = chosen.alone and not (idempotency_key or unique or admission.in_force(new))
+    with refusals.counted(new.queue, 1), ledger(lanes=lanes, alone=alone) as book:
         if idempotency_key and chosen.owner is not None:
             return _once(book, new, chosen, chosen.owner, idempotency_key)
         if unique:
@@ -296,7 +302,8 @@ def _insert(book: Ledger, job: Job, options: Options) -> Job:
     status = Status.SCHEDULED if job.scheduled_at else Status.PENDING if ahead or unfinished else Status.QUEUED
     _born(book, job, status)
     _tag([job], options.tags)
-    Dependency.objects.bulk_create(Dependency(job=job, on=on, if_dead=options.if_dead) for on in unfinished)
+    if unfinished:
+        Dependency.objects.bulk_create(Dependency(job=job, on=on, if_dead=options.if_dead) for on in unfinished)
     book.tell(job, "request.queued", {"kind": job.type, "position": ahead})
     failpoint("in_enqueue")
     return job
@@ -361,9 +368,10 @@ def _insert_all(book: Ledger, jobs: list[Job], options: Options) -> None:
     leading = _line_up(jobs)
     hot.insert(jobs)
     _tag(jobs, options.tags)
-    Dependency.objects.bulk_create(
-        Dependency(job=job, on=on, if_dead=options.if_dead) for job in jobs for on in unfinished
-    )
+    if unfinished:
+        Dependency.objects.bulk_create(
+            Dependency(job=job, on=on, if_dead=options.if_dead) for job in jobs for on in unfinished
+        )
     for index, job in enumerate(jobs):
         book.tell(job, "request.queued", {"kind": job.type, "position": ahead + index if job.lane_id else 0})
     book.pushes += [dispatch.push(job, front=job is leading) for job in jobs if job.ticketed]

@@ -194,10 +194,15 @@ def _first(vendor: str) -> str:
         ORDER BY priority, rank, id LIMIT %(limit)s {sql.locked(skip=True)}"""
 
 
-def claim(tickets: Collection[Ticket], *, worker_id: int, paused: Collection[str]) -> list[tuple[Job, bool]]:
-    """Start the jobs of these tickets that are queued with this token, in no order; ``True`` for a first claim."""
+def claim(
+    tickets: Collection[Ticket], *, worker_id: int, paused: Collection[str], alone: bool
+) -> list[tuple[Job, bool]]:
+    """Start the jobs of these tickets that are queued with this token, in no order; ``True`` for a first claim.
+
+    ``alone``: only those without a scope, of whose start nobody is told.
+    """
     rows = [{"id": ticket.job_id, "token": ticket.token} for ticket in tickets]
-    found = _claim(connection.vendor).execute(rows, worker=worker_id, paused="\n".join(paused))
+    found = _claim(connection.vendor).execute(rows, worker=worker_id, paused="\n".join(paused), alone=alone)
     jobs = sql.instances(Job, _RUN, found)
     return [(job, bool(row[-1])) for job, row in zip(jobs, found, strict=True)]
 
@@ -207,7 +212,7 @@ def _claim(vendor: str) -> sql.Twofold:
     change = f"""
         WITH f AS MATERIALIZED (SELECT * FROM {sql.table(id="bigint", token="int")}),
         k AS MATERIALIZED (
-            SELECT id, token, status, held_back_by, queue FROM jobs_job
+            SELECT id, token, status, held_back_by, queue, scope_id FROM jobs_job
             WHERE {sql.among("f")} ORDER BY id {sql.locked(skip=True)}
         )
         UPDATE jobs_job
@@ -215,7 +220,7 @@ def _claim(vendor: str) -> sql.Twofold:
             worker_id = %(worker)s, started_at = COALESCE(jobs_job.started_at, {sql.now()})
         FROM k JOIN f ON f.id = k.id AND f.token = k.token
         WHERE jobs_job.id = k.id AND k.status = '{Status.QUEUED}' AND k.held_back_by = ''
-            AND {_outside("k.queue", "paused")}
+            AND {_outside("k.queue", "paused")} AND (NOT {sql.flag("alone")} OR k.scope_id IS NULL)
         RETURNING {sql.returned(Job, _RUN)}, jobs_job.started_at = {sql.now()}"""
     return _and_tell(change, "'job.started'", sql.json_object(attempt="attempt"))
 
@@ -271,15 +276,16 @@ def _release(vendor: str) -> sql.Twofold:
 # -- plain end ---------------------------------------------------------------------------------------------------
 
 
-def complete(ends: Collection[Done]) -> tuple[list[Job], set[int]]:
+def complete(ends: Collection[Done], *, alone: bool) -> tuple[list[Job], set[int]]:
     """Complete the jobs that still run with these tokens, and the ids of those that others depend on.
 
-    What an open decision of theirs needs is left to the caller, who is told by ``awaiting_approval``.
+    What an open decision of theirs needs is left to the caller, who is told by ``awaiting_approval``. ``alone``: only
+    those without a decision and on which nobody depends.
     """
     rows = [
         {"id": end.job_id, "token": end.token, "outcome": end.outcome, "result": sql.text(end.result)} for end in ends
     ]
-    found = _complete(connection.vendor).execute(rows)
+    found = _complete(connection.vendor).execute(rows, alone=alone)
     jobs: list[Job] = sql.instances(Job, _TELLING, found)
     results = {end.job_id: end.result for end in ends}
     for job in jobs:
@@ -290,15 +296,17 @@ def complete(ends: Collection[Done]) -> tuple[list[Job], set[int]]:
 @cache
 def _complete(vendor: str) -> sql.Twofold:
     columns = {"id": "bigint", "token": "int", "outcome": "text", "result": "text"}
+    awaited = "EXISTS (SELECT 1 FROM jobs_dependency d WHERE d.on_id = jobs_job.id)"
     change = f"""
         WITH f AS MATERIALIZED (SELECT * FROM {sql.table(**columns)}),
         k AS MATERIALIZED (
-            SELECT id, token, status FROM jobs_job WHERE {sql.among("f")} ORDER BY id {sql.locked()}
+            SELECT id, token, status, awaiting_approval FROM jobs_job WHERE {sql.among("f")} ORDER BY id {sql.locked()}
         )
         UPDATE jobs_job
         SET status = '{Status.COMPLETED}', worker_id = NULL, ticketed = false, finished_at = {sql.now()},
             outcome = f.outcome, result = {sql.as_json("f.result")}, error = NULL
         FROM k JOIN f ON f.id = k.id AND f.token = k.token
         WHERE jobs_job.id = k.id AND k.status = '{Status.RUNNING}'
-        RETURNING {sql.returned(Job, _TELLING)}, EXISTS (SELECT 1 FROM jobs_dependency d WHERE d.on_id = jobs_job.id)"""
+            AND (NOT {sql.flag("alone")} OR NOT (k.awaiting_approval OR {awaited}))
+        RETURNING {sql.returned(Job, _TELLING)}, {awaited}"""
     return _and_tell(change, "'job.completed'", "'{}'")

@@ -61,13 +61,24 @@ def resign(worker_id: int) -> None:
     Worker.objects.filter(pk=worker_id).update(lease_until=_from_now(-1))
 
 
-def claim(tickets: Sequence[Ticket], *, worker_id: int) -> list[Job]:
+def claim(tickets: Sequence[Ticket], *, worker_id: int, alone: bool = False) -> list[Job]:
     """Take the jobs of these tickets whose token still fits, in the tickets' order.
 
-    The rest were stale, doubled, or of queues that are paused, which get new tickets when they are resumed.
+    The rest were stale, doubled, or of queues that are paused, which get new tickets when they are resumed. ``alone``:
+    they are thought to have no scope, and those that have none are taken first, in one trip.
     """
-    with ledger() as book:
-        return _start(book, _permitted(tickets) if limits.in_force() else tickets, worker_id)
+    found = _claim_alone(tickets, worker_id) if alone and not limits.in_force() else []
+    taken = {job.pk for job in found}
+    if rest := [ticket for ticket in tickets if ticket.job_id not in taken]:
+        with ledger() as book:
+            found += _start(book, _permitted(rest) if limits.in_force() else rest, worker_id)
+    return found
+
+
+def _claim_alone(tickets: Sequence[Ticket], worker_id: int) -> list[Job]:
+    failpoint("in_claim")
+    with ledger(alone=True) as book:
+        return start(book, tickets, worker_id=worker_id, paused=pauses.queues(), alone=True)
 
 
 def _permitted(tickets: Sequence[Ticket]) -> list[Ticket]:

@@ -49,12 +49,16 @@ OUTCOMES = {How.DONE: Outcome.DONE, How.REJECTED: Outcome.REJECTED}
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """One claim's end. ``error`` is ``{"code", "detail"}``; ``after_seconds`` until the next attempt, else backoff."""
+    """One claim's end. ``error`` is ``{"code", "detail"}``; ``after_seconds`` until the next attempt, else backoff.
+
+    ``alone``: the job has no scope, lane, parent or workflow whom its end could concern.
+    """
 
     job_id: int
     token: int
     lane_id: int | None
     parent_id: int | None
+    alone: bool = False
     how: How = How.DONE
     result: Any = None
     error: dict[str, Any] = field(default_factory=dict)
@@ -95,14 +99,34 @@ def _settle_unstorable(ended: Ended, error: DatabaseError) -> set[int]:
 
 
 def _settle(batch: Sequence[Ended]) -> set[int]:
+    mine = _settle_alone([ended for ended in batch if ended.alone and ended.how in OUTCOMES])
+    rest = [ended for ended in batch if ended.job_id not in mine]
+    return mine | _settle_together(rest) if rest else mine
+
+
+def _settle_alone(batch: Sequence[Ended]) -> set[int]:
+    """In one trip, those whose end ends nothing else."""
+    if not batch:
+        return set()
+    failpoint("in_settle")
+    with ledger(alone=True) as book:
+        mine = complete(book, _done(batch), alone=True)
+    failpoint("after_settle")
+    return {job.pk for job in mine}
+
+
+def _done(ends: Sequence[Ended]) -> list[hot.Done]:
+    return [hot.Done(ended.job_id, ended.token, OUTCOMES[ended.how], ended.result) for ended in ends]
+
+
+def _settle_together(batch: Sequence[Ended]) -> set[int]:
     lanes = {ended.lane_id for ended in batch if ended.lane_id is not None}
     plain: list[Ended] = []
     others: list[Ended] = []
     for ended in batch:
         (plain if ended.how in OUTCOMES and ended.parent_id is None else others).append(ended)
     with ledger(lanes=lanes) as book:
-        done = [hot.Done(ended.job_id, ended.token, OUTCOMES[ended.how], ended.result) for ended in plain]
-        mine = {job.pk for job in complete(book, done)} if done else set()
+        mine = {job.pk for job in complete(book, _done(plain))} if plain else set()
         parents = lock([ended.parent_id for ended in others if ended.parent_id is not None])
         mine |= _apply(book, {ended.job_id: ended for ended in others}, parents)
         failpoint("in_settle")

@@ -91,9 +91,15 @@ def apply(book: Ledger, moves: Sequence[Move], *, parents: dict[int, Job] | None
     _release_dependents(book, ended)
 
 
-def start(book: Ledger, tickets: Sequence[Ticket], *, worker_id: int, paused: Collection[str]) -> list[Job]:
-    """Claim the jobs of these tickets for a worker, in their order; the stale, doubled and paused are left out."""
-    claimed = {job.pk: (job, first) for job, first in hot.claim(tickets, worker_id=worker_id, paused=paused)}
+def start(
+    book: Ledger, tickets: Sequence[Ticket], *, worker_id: int, paused: Collection[str], alone: bool = False
+) -> list[Job]:
+    """Claim the jobs of these tickets for a worker, in their order; the stale, doubled and paused are left out.
+
+    ``alone``: those without a scope, in a ledger of that kind.
+    """
+    found = hot.claim(tickets, worker_id=worker_id, paused=paused, alone=alone)
+    claimed = {job.pk: (job, first) for job, first in found}
     ids = dict.fromkeys(ticket.job_id for ticket in tickets)
     jobs = [claimed[job_id][0] for job_id in ids if job_id in claimed]
     _tell_starts(book, [job for job, first in claimed.values() if first and job.scope_id is not None])
@@ -111,9 +117,12 @@ def _tell_starts(book: Ledger, first: Sequence[Job]) -> None:
             book.tell(roots[job.root_id], declared.started_event, {})
 
 
-def complete(book: Ledger, ends: Sequence[hot.Done]) -> list[Job]:
-    """End jobs without a parent that came to a result; those that were still held."""
-    jobs, awaited = hot.complete(ends)
+def complete(book: Ledger, ends: Sequence[hot.Done], *, alone: bool = False) -> list[Job]:
+    """End jobs without a parent that came to a result; those that were still held.
+
+    ``alone``: of jobs without scope, lane and workflow, in a ledger of that kind, those whose end ends nothing else.
+    """
+    jobs, awaited = hot.complete(ends, alone=alone)
     deciding = [job for job in jobs if job.awaiting_approval]
     if deciding:
         Job.objects.filter(pk__in=[job.pk for job in deciding]).update(awaiting_approval=False)

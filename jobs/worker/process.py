@@ -55,6 +55,7 @@ class Worker:
         self.slots = Slots(slots, self._ended)
         self.completer = Completer(self._stored)
         self._more = False
+        self._alone = True  # whether the last jobs had no scope: then the next have none either, most likely
         self._left = max_jobs if max_jobs is not None else sys.maxsize
         self._burst = burst
         self._deadline = float("inf")
@@ -148,7 +149,9 @@ class Worker:
         if tickets is None:
             return self._poll(limit) or self._pause()
         failpoint("after_pop")
-        jobs = leases.claim(tickets, worker_id=self.pulse.worker_id) if tickets else []
+        jobs = leases.claim(tickets, worker_id=self.pulse.worker_id, alone=self._alone) if tickets else []
+        if jobs:
+            self._alone = all(job.scope_id is None for job in jobs)
         if self._more and len(tickets) < limit:  # more may run than have tickets: those come next
             jobs += self._next(limit - len(jobs), ticketed=[False])
         elif not tickets:

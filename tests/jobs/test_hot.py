@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from jobs import queue_settings
+from jobs.failpoints import FailpointRaised, arm, disarm
 from jobs.models import Job, JobEvent
 from jobs.operations import leases
 from jobs.operations.enqueue import enqueue, enqueue_many
@@ -44,7 +46,15 @@ def claimed(jobs: list[Job]) -> list[Job]:
 
 def ends(jobs: list[Job]) -> list[Ended]:
     return [
-        Ended(job_id=job.pk, token=job.token, lane_id=job.lane_id, parent_id=None, result={"text": ""}) for job in jobs
+        Ended(
+            job_id=job.pk,
+            token=job.token,
+            lane_id=job.lane_id,
+            parent_id=None,
+            alone=job.scope_id is None and job.lane_id is None,
+            result={"text": ""},
+        )
+        for job in jobs
     ]
 
 
@@ -64,6 +74,47 @@ ONE = 1 if connection.vendor == "postgresql" else 2
 
 def test_one_job_costs_two_statements_to_enqueue() -> None:
     assert statements(lambda: enqueue(ECHO, Plan())) == 1 + ONE
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"scope": "test:1"},
+        {"ordering_key": "lane:1"},
+        {"tags": ["red"]},
+        {"depends_on": "another"},
+        {"unique": "one"},
+        {"idempotency_key": "one", "owner": "somebody"},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_a_job_that_is_more_than_a_row_is_recorded_whole_or_not_at_all(options: dict[str, Any]) -> None:
+    other = enqueue(ECHO, Plan())
+    values = {"another": [other], "somebody": User.objects.create(username="somebody")}
+    given: dict[str, Any] = {k: values.get(v, v) if isinstance(v, str) else v for k, v in options.items()}
+    arm("in_enqueue", failed)
+    with pytest.raises(FailpointRaised):
+        enqueue(ECHO, Plan(), **given)
+    disarm()
+    assert Job.objects.latest("pk") == other
+
+
+def test_a_job_that_is_a_row_takes_no_transaction() -> None:
+    with CaptureQueriesContext(connection) as queries:
+        enqueue(ECHO, Plan())
+        claimed_alone = leases.claim(
+            [Ticket(Job.objects.latest("pk").pk, 0)],
+            worker_id=leases.register(name="w", queues=["system"], slots=1).pk,
+            alone=True,
+        )
+        settle(ends(claimed_alone))
+    begun = sum(query["sql"].startswith("BEGIN") for query in queries)
+    assert begun == (0 if connection.vendor == "postgresql" else 3)
+    assert Job.objects.latest("pk").status == Status.COMPLETED
+
+
+def failed() -> None:
+    raise FailpointRaised
 
 
 def test_a_thousand_cost_no_more_than_one() -> None:
