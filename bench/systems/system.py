@@ -20,8 +20,9 @@ DEADLINE_SECONDS = 30.0
 
 
 class RoundTrip(NamedTuple):
-    """Seconds from a caller's enqueue to the first line of the job, and until the caller can see that it has ended."""
+    """Seconds from a caller's enqueue until the call returns, to the job's first line, until its end can be seen."""
 
+    call: float
     start: float
     result: float
 
@@ -83,8 +84,10 @@ class System(ABC):
         """One job there and back, seen by a caller who asks once a millisecond; ``TimeoutError``."""
         began = time.monotonic_ns()
         handle = self.enqueue("stamp")
+        called = time.monotonic_ns()
         while not self.has_ended(handle):
             if time.monotonic_ns() - began > DEADLINE_SECONDS * 1e9:
                 raise TimeoutError(f"no end to be seen in {DEADLINE_SECONDS:g} s")
             time.sleep(POLL_SECONDS)
-        return RoundTrip((bodies.stamped() - began) / 1e9, (time.monotonic_ns() - began) / 1e9)
+        ended = time.monotonic_ns()
+        return RoundTrip(*((at - began) / 1e9 for at in (called, bodies.stamped(), ended)))

@@ -32,5 +32,5 @@ def _medians(system: System) -> dict[str, float]:
     before = system.ended()
     enqueue = percentile(system.enqueue_each(SINGLY), 0.5)
     await_ended(system, before + SINGLY)
-    start, result = zip(*round_trips(system), strict=True)
+    _, start, result = zip(*round_trips(system), strict=True)
     return {"enqueue": enqueue, "start": percentile(start, 0.5), "result": percentile(result, 0.5)}

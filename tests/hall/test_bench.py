@@ -15,10 +15,12 @@ import pytest
 
 from bench import cpu, submitting
 from bench.aims import AHEAD, AIMS, OURS, Aim, verdicts
+from bench.bed import Bed, Kind
 from bench.measures import Measure, Row, latencies, percentile, row
 from bench.memory import peak, session
 from bench.ours import chat, crowd, lanes, limits, operations, submit, watch
-from bench.systems import bodies, installed, ours, processes, servers
+from bench.run import Run
+from bench.systems import bodies, catalog, installed, ours, processes, servers
 from bench.systems.catalog import SYSTEMS
 from bench.systems.ours import Ours
 from bench.systems.system import Command
@@ -103,6 +105,27 @@ def test_a_peer_that_cannot_be_installed_is_missing(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(installed.Missing, match="no node"):
         installed.node_modules_of("nobody")
+
+
+class NoBed(Bed):
+    """Without servers, for runs that don't get that far."""
+
+    def __init__(self) -> None: ...
+
+    def fresh(self, name: str, kind: Kind, *, logged: bool = False) -> dict[str, str]:
+        return {"PATH": "/nowhere"}
+
+
+def test_one_that_fails_ends_nothing_and_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(peer: str) -> str:
+        raise installed.Missing("no network")
+
+    monkeypatch.setattr(catalog, "python_of", missing)
+    run = Run(NoBed())
+    run.measure("sleep", ["huey", "rq"])
+    assert run.missing[("sleep", "Huey")] == "no network"
+    assert "KeyError" in run.missing[("sleep", "rq (SimpleWorker)")]
+    assert run.rows == []
 
 
 def test_memory_is_that_of_a_process_and_its_children() -> None:
