@@ -11,7 +11,7 @@ from games.operations import chat
 from jobs.ephemeral import Ephemeral
 from jobs.models import Job
 from jobs.testing import run_until_idle
-from jobs.transport import Transport
+from jobs.transport import RedisTransport
 from tests.cast import Cast
 from tests.games.story import ask, fresh, result_of, rule, told
 
@@ -41,7 +41,7 @@ def test_a_chat_is_heard_while_it_is_written_by_all_or_where_a_dm_decides_by_dms
 ) -> None:
     Game.objects.update(decisions=decisions)
     heard: list[Ephemeral] = []
-    monkeypatch.setattr(Transport, "say", lambda self, scope_id, *told: heard.extend(told))
+    monkeypatch.setattr(RedisTransport, "say", lambda self, scope_id, *told: heard.extend(told))
     job = chat(user=cast.player1, game=cast.game, text="Is anybody down there?")
     run_until_idle()
     chunks = [told for told in heard if told.event == "chat.chunk"]
@@ -56,7 +56,7 @@ def test_what_comes_of_an_action_is_heard_by_nobody_before_it_is_decided(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[Ephemeral] = []
-    monkeypatch.setattr(Transport, "say", lambda self, scope_id, *told: heard.extend(told))
+    monkeypatch.setattr(RedisTransport, "say", lambda self, scope_id, *told: heard.extend(told))
     ask(cast.player1, cast.game)
     assert not [told for told in heard if told.event == "chat.chunk"]
 
