@@ -55,7 +55,8 @@ TELLTALE = _type("telltale")
 SNOOZE = _type("snooze")
 TAGGED = _type("tagged", tags=("slow",))
 STUCK = _type("stuck", timeout_seconds=0.5, max_attempts=1)
-ALONE = _type("alone", isolate=True, timeout_seconds=6, max_attempts=1)
+ALONE = _type("alone", isolate=True, timeout_seconds=60, max_attempts=1)
+HURRIED = _type("hurried", handler=f"{__name__}:alone", isolate=True, timeout_seconds=4, max_attempts=1)
 
 
 def echo(ctx: JobContext, plan: Plan) -> Echoed | Rejected:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from jobs.models import Job, Worker
 from jobs.operations.controls import cancel
 from jobs.operations.enqueue import enqueue
+from jobs.registry import JobType
 from jobs.states import Status
-from tests.jobs.kinds import ALONE, ECHO, STUCK, Plan
+from tests.jobs.kinds import ALONE, ECHO, HURRIED, STUCK, Plan
 from tests.processes import Stack
 from tests.waiting import wait_until
 
@@ -21,7 +20,7 @@ def fresh(job: Job) -> Job:
     return Job.objects.get(pk=job.pk)
 
 
-def end_of(job: Job, timeout: float = 20) -> Job:
+def end_of(job: Job, timeout: float = 60) -> Job:
     """The job once it has ended."""
     wait_until(lambda: fresh(job).ended, timeout=timeout)
     return fresh(job)
@@ -50,15 +49,13 @@ def test_a_job_that_kills_its_process_is_poison_and_its_neighbours_live(stack: S
     assert fresh(neighbour).status == Status.COMPLETED
 
 
-@pytest.mark.parametrize("do", ["spin", "memory"])
-def test_a_job_that_spins_and_swallows_or_eats_memory_is_stopped(stack: Stack, do: str) -> None:
+@pytest.mark.parametrize(("kind", "do", "why"), [(HURRIED, "spin", "timeout"), (ALONE, "memory", "internal_error")])
+def test_a_job_that_spins_and_swallows_or_eats_memory_is_stopped(
+    stack: Stack, kind: JobType, do: str, why: str
+) -> None:
     stack.start("worker", "scheduler", ISOLATED_MEMORY_MB="2048")
-    started = time.monotonic()
-    job = enqueue(ALONE, Plan(do=do))
-    dead = end_of(job)
-    assert dead.status == Status.DEAD
-    assert code(dead) == {"spin": "timeout", "memory": "internal_error"}[do]
-    assert time.monotonic() - started < 20
+    dead = end_of(enqueue(kind, Plan(do=do)), timeout=40)
+    assert (dead.status, code(dead)) == (Status.DEAD, why)
 
 
 def test_an_isolated_job_is_killed_when_it_is_called_off(stack: Stack) -> None:
@@ -92,7 +89,7 @@ def test_a_stuck_thread_fails_its_job_and_its_slot_is_reported_lost(stack: Stack
 def test_a_spinning_thread_fails_its_job_and_the_other_slots_go_on(stack: Stack) -> None:
     stack.start("worker")
     job = enqueue(STUCK, Plan(do="spin"))
-    dead = end_of(job, timeout=60)
+    dead = end_of(job)
     assert (dead.status, code(dead)) == (Status.DEAD, "timeout")
     wait_until(lambda: Worker.objects.filter(lost_slots=1).exists())
-    assert end_of(enqueue(ECHO, Plan(text="x")), timeout=60).status == Status.COMPLETED
+    assert end_of(enqueue(ECHO, Plan(text="x"))).status == Status.COMPLETED
