@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -124,7 +124,7 @@ def test_one_that_fails_ends_nothing_and_is_told_of(monkeypatch: pytest.MonkeyPa
     run = Run(NoBed())
     run.measure("sleep", ["huey", "rq"])
     assert run.missing[("sleep", "Huey")] == "no network"
-    assert "KeyError" in run.missing[("sleep", "rq (SimpleWorker)")]
+    assert "Redis URL" in run.missing[("sleep", "rq (SimpleWorker)")]
     assert run.rows == []
 
 
@@ -160,7 +160,7 @@ class Small(Ours):
 
 
 @pytest.fixture
-def _brief(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _brief(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, config: Callable[..., None]) -> None:
     """The same workloads with hardly any load, in processes that know the benchmark's job types."""
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "bench.ours.settings")
     monkeypatch.setenv("DATABASE_URL", database_url())
@@ -168,6 +168,7 @@ def _brief(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(bodies.STAMP_FILE, str(tmp_path / "stamp"))
     bodies.stamp_file.cache_clear()
     monkeypatch.setenv("QUEUE_SETTINGS_SECONDS", "0.1")
+    config(queue_settings_seconds=0.1)
     monkeypatch.setattr(servers, "postgres_pid", os.getpid)
     monkeypatch.setattr(servers, "redis_pid", os.getpid)
     for module, name, value in [
@@ -181,6 +182,7 @@ def _brief(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (lanes, "EACH", 4),
         (limits, "JOBS", 20),
         (limits, "ROUNDS", 1),
+        (limits, "SEEN_SECONDS", 0.1),
         (backlog, "WAITING", 20),
         (backlog, "SINGLY", 3),
         (operations, "ROWS", 40),
