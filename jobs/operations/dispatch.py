@@ -7,14 +7,14 @@ queue still waits for one or the list is full; then ``refill`` hands them out in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from django.conf import settings
 
 from jobs.events.ledger import Ledger, ledger
 from jobs.models import Job, JobQuerySet
+from jobs.operations import hot
 from jobs.pauses import pauses
-from jobs.states import Status
 from jobs.transport import Push, Ticket, transport
 
 
@@ -78,9 +78,14 @@ def clear_marks(queue: str) -> int:
 
 def rebuild(queue: str) -> None:
     """Hand out the queue's tickets anew, in today's order: after a pause, or when priorities have changed."""
+    withdraw(queue)
+    refill(queue)
+
+
+def withdraw(queue: str) -> None:
+    """Take all tickets back: what runs next is found in the record, in its order."""
     transport().empty(queue)
     clear_marks(queue)
-    refill(queue)
 
 
 def marked(queue: str) -> int:
@@ -104,6 +109,6 @@ def order(job: Job) -> tuple[int, int]:
     return job.priority, job.rank
 
 
-def queues_with_work() -> Iterable[str]:
+def queues_with_work() -> set[str]:
     """The queues in which something may run."""
-    return Job.objects.filter(status=Status.QUEUED).values_list("queue", flat=True).distinct()
+    return {queue for ticketed in (True, False) for queue in hot.with_work(settings.QUEUES, ticketed=ticketed)}

@@ -32,7 +32,8 @@ def pause_queue(name: str, *, by: Operator) -> QueueControl:
 
 def resume_queue(name: str, *, by: Operator) -> QueueControl:
     """Workers take jobs of this queue again, in today's order."""
-    control = _resume(ControlKind.QUEUE, known_queue(name), by)
+    dispatch.withdraw(known_queue(name))  # of those that were popped in vain meanwhile, the first are missing
+    control = _resume(ControlKind.QUEUE, name, by)
     transaction.on_commit(lambda: dispatch.rebuild(name))
     return control
 

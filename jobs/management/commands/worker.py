@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import Any
 
@@ -37,6 +38,7 @@ class Command(BaseCommand):
         connection.close()
         worker = Worker(names, slots=concurrency, name=name, max_jobs=max_jobs, burst=burst)
         worker.stop_on_signals()
+        gc.freeze()  # what was imported stays: the collector need not look at it again and again
         worker.work()
         # A handler stuck in a thread of its own would keep the interpreter alive; its job has been handed back.
         os._exit(0)
