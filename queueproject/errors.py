@@ -82,7 +82,7 @@ def _refused(request: HttpRequest, exc: QueueError) -> HttpResponse:
 
 
 def _invalid(request: HttpRequest, exc: ValidationError) -> HttpResponse:
-    return _mistakes({_path(item["loc"]): str(item["msg"]) for item in exc.errors})
+    return _mistakes({_path(item["loc"]): str(item["msg"]).removeprefix("Value error, ") for item in exc.errors})
 
 
 def _http_error(request: HttpRequest, exc: HttpError) -> HttpResponse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from accounts.models import Scope
 from approvals.models import Approval
 from approvals.operations import decide
 from games.models import Decisions, Game, Membership
+from queueproject.stack.commands import PROJECT
 from tests.cast import Cast
 from tests.processes import Stack
 
@@ -150,8 +152,11 @@ def test_who_leaves_the_game_or_was_never_in_it_is_told_and_sent_away(
     assert plain(stack.base_url, "qp_nonsense", str(game.pk)).end() == 1
 
 
-def test_the_client_needs_no_django() -> None:
+def test_the_client_needs_no_django_and_no_settings() -> None:
     code = "import sys, console.plain, console.screen, console.start; sys.exit('django' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+    far = [sys.executable, str(PROJECT / "manage.py"), "console", "--game", "g"]
+    alone = subprocess.run(far, env={"PATH": os.environ["PATH"]}, stderr=subprocess.PIPE, text=True, check=False)
+    assert (alone.returncode, alone.stderr[:24]) == (2, "an API token is needed: ")
     wrong = [sys.executable, "-m", "console", "--server", "ftp://x", "--token", "t", "--game", "g"]
     assert subprocess.run(wrong, stderr=subprocess.DEVNULL, check=False).returncode == 2
