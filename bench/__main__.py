@@ -35,13 +35,16 @@ def main(workloads: Sequence[str], only: Sequence[str]) -> int:
                 run.measure(workload, only)
         finally:
             bed.stop()
+            _tell(run, time.monotonic() - began)
+    return int(any(label.startswith(OURS) for _, label in run.missing))
+
+
+def _tell(run: Run, seconds: float) -> None:
+    """What has been measured, also by a run that was stopped."""
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(run.rows, indent=2) + "\n")
     missing = [f"not measured: {workload} of {label}: {why}" for (workload, label), why in run.missing.items()]
-    sys.stdout.write(
-        "\n".join(["", *lines(run.rows), "", *missing, f"{time.monotonic() - began:.0f} s; {_machine()}", ""])
-    )
-    return int(any(label.startswith(OURS) for _, label in run.missing))
+    sys.stdout.write("\n".join(["", *lines(run.rows), "", *missing, f"{seconds:.0f} s; {_machine()}", ""]))
 
 
 def _machine() -> str:
