@@ -18,7 +18,7 @@ from jobs.models import Job
 from jobs.models_limits import Limit
 from jobs.models_metrics import Incident, QueueSettings
 from jobs.operations import permits
-from jobs.operations.enqueue import CONCURRENCY_KEY
+from jobs.operations.asking import CONCURRENCY_KEY
 
 audit.register_action("queue_settings.changed")
 audit.register_action("queue_settings.removed")

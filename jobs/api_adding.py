@@ -16,7 +16,7 @@ from jobs.api_shown import JobOut, detail
 from jobs.errors import Invalid
 from jobs.models import IfDead, Job
 from jobs.operations import operating
-from jobs.operations.enqueue import OptionFields
+from jobs.operations.asking import OptionFields
 from jobs.operations.operator import Operator
 from jobs.tags import TAGS
 

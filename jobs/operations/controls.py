@@ -12,7 +12,7 @@ from jobs import registry
 from jobs.errors import Conflict, NotFound
 from jobs.events.ledger import Ledger, ledger
 from jobs.models import Job
-from jobs.operations.enqueue import validated
+from jobs.operations.asking import validated
 from jobs.operations.transitions import Move, apply, cancelled, lock, take_place
 from jobs.states import Status
 

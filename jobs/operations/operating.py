@@ -14,7 +14,8 @@ from jobs import registry
 from jobs.errors import Conflict, Invalid, NotFound
 from jobs.models import Job
 from jobs.operations import controls, dispatch, upkeep
-from jobs.operations.enqueue import OptionFields, enqueue, enqueue_many
+from jobs.operations.asking import OptionFields
+from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.operations.operator import Operator
 from jobs.registry import JobType
 from jobs.states import Status

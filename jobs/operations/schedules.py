@@ -15,7 +15,7 @@ from jobs.errors import Conflict, Invalid, NotFound
 from jobs.events.ledger import ledger
 from jobs.models import Job
 from jobs.models_schedules import Schedule, is_name
-from jobs.operations.enqueue import validated
+from jobs.operations.asking import validated
 from jobs.operations.ticks import identity, job_type, make_job
 from jobs.rules import operator_rule
 from jobs.schedules import TIMING, Spec

@@ -9,7 +9,8 @@ from jobs import registry
 from jobs.events.ledger import Ledger, ledger
 from jobs.failpoints import failpoint
 from jobs.models import Job, StepKind
-from jobs.operations.enqueue import insert_child, insert_children, validated
+from jobs.operations.asking import validated
+from jobs.operations.children import insert_child, insert_children
 from jobs.operations.leases import lock_held
 from jobs.operations.transitions import Move, answer, apply, record_step
 from jobs.registry import Call, DecisionAsked, JobType

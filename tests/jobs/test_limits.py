@@ -20,7 +20,8 @@ from jobs.models import Job, Scope
 from jobs.models_limits import Bucket, Limit
 from jobs.models_metrics import QueueSettings, Rollup
 from jobs.operations import controls, dispatch, leases, permits
-from jobs.operations.enqueue import OptionFields, enqueue, enqueue_many
+from jobs.operations.asking import OptionFields
+from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.operations.outcomes import Ended, How, settle
 from jobs.rates import BadRate, Rate, parse_rates
 from jobs.states import Status

@@ -1,0 +1,61 @@
+"""Jobs that a handler calls: recorded in the transaction that makes their parent wait."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Q
+
+from jobs import limits
+from jobs.errors import HandlerMisuse, Invalid
+from jobs.events.ledger import Ledger
+from jobs.models import Job
+from jobs.operations import dispatch, hot
+from jobs.operations.asking import Options, new_job
+from jobs.operations.births import born, line_up, tag
+from jobs.registry import JobType
+from jobs.states import Status
+
+
+def insert_child(book: Ledger, parent: Job, job_type: JobType, payload: dict[str, Any], *, step: str) -> Job:
+    """A child job, in the transaction that makes its locked parent wait; it inherits owner, scope and priority."""
+    child = _child(parent, job_type, payload, step)
+    _refuse_ancestors_key(child, parent)
+    born(book, child, Status.QUEUED)
+    tag([child], job_type.tags)
+    return child
+
+
+def insert_children(book: Ledger, parent: Job, calls: Sequence[tuple[str, JobType, dict[str, Any]]]) -> None:
+    """``insert_child`` for each of these (step, type, payload), in a few statements."""
+    if len(calls) > settings.CONFIG.bulk_jobs:
+        raise Invalid(f"at most {settings.CONFIG.bulk_jobs} jobs at once", code="too_many")
+    children = [_child(parent, job_type, payload, step) for step, job_type, payload in calls]
+    for child in {child.concurrency_key: child for child in children}.values():
+        _refuse_ancestors_key(child, parent)
+    leading = [line_up([child for child in children if child.queue == queue]) for queue in {c.queue for c in children}]
+    for kind in {(child.type, child.version): None for child in children}:
+        alike = [child for child in children if (child.type, child.version) == kind]
+        hot.insert(alike)
+        tag(alike, alike[0].declared().tags)
+    book.pushes += [dispatch.push(child, front=child in leading) for child in children if child.ticketed]
+
+
+def _child(parent: Job, job_type: JobType, payload: dict[str, Any], step: str) -> Job:
+    child = new_job(job_type, payload, Options(priority=parent.priority, fair_key=parent.fair_key))
+    child.owner_id, child.scope_id = parent.owner_id, parent.scope_id
+    child.parent, child.root_id, child.step = parent, parent.root_id_or_self, step
+    child.status = Status.QUEUED
+    return child
+
+
+def _refuse_ancestors_key(child: Job, parent: Job) -> None:
+    """A child that needs a permit which its own ancestor holds would wait for ever."""
+    if not child.concurrency_key:
+        return
+    family = Job.objects.filter(Q(pk=parent.pk) | Q(pk=parent.root_id) | Q(root=parent.root_id_or_self))
+    held = {path for key in family.values_list("concurrency_key", flat=True) for path in limits.prefixes(key)}
+    if shared := held & set(limits.prefixes(child.concurrency_key)):
+        raise HandlerMisuse(f"{child.type} needs the concurrency key {min(shared)!r}, which the request itself holds")
