@@ -115,6 +115,12 @@ def _scope_lock() -> None:
     _replace("_raise_heads", read_and_write, ledger)
 
 
+def _lane_lock() -> None:
+    from jobs.events import ledger
+
+    _leave_out(ledger, "_lanes_locked", "FOR NO KEY UPDATE")
+
+
 def _unlock(model: str) -> None:
     from django.db.models import QuerySet
 
@@ -196,7 +202,7 @@ GUARDS = {
     "scope lock": Guard("a number given twice", _scope_lock, FENCES, locks=True),
     "permit lock": Guard("one too many at once", lambda: _unlock("Limit"), f"{LIMITS} -k many_claim", locks=True),
     "cap lock": Guard("one too many waiting", lambda: _unlock("Bucket"), f"{LIMITS} -k many_ask", locks=True),
-    "lane lock": Guard("a place given twice", lambda: _unlock("Lane"), FENCES, locks=True),
+    "lane lock": Guard("a place given twice", _lane_lock, FENCES, locks=True),
     "unknown claims": Guard(
         "a claim nobody works on",
         _give_back,
