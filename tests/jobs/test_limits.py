@@ -19,7 +19,7 @@ from jobs.invariants import broken
 from jobs.models import Job, Scope
 from jobs.models_limits import Bucket, Limit
 from jobs.models_metrics import QueueSettings, Rollup
-from jobs.operations import controls, dispatch, leases, permits
+from jobs.operations import admission, controls, dispatch, leases, permits
 from jobs.operations.asking import OptionFields
 from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.operations.outcomes import Ended, How, settle
@@ -363,9 +363,17 @@ def test_children_are_never_refused() -> None:
     assert {Job.objects.get(pk=job.pk).status for job in jobs} == {Status.COMPLETED}
 
 
-def test_a_cap_holds_when_many_ask_at_once() -> None:
+def test_a_cap_holds_when_many_ask_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     bound(waiting_per_user=5)
     owner = User.objects.create_user("anna")
+    controls.cancel(ask(1, owner=owner)[0].pk)  # from the first on the row that is locked is there
+    refuse = admission._refuse_waiting
+
+    def count_slowly(rule: admission.Rule, count: int) -> None:
+        refuse(rule, count)
+        sleep(0.02)  # so that those who count overlap
+
+    monkeypatch.setattr(admission, "_refuse_waiting", count_slowly)
     barrier, outcomes = Barrier(16), []
 
     def one() -> None:
