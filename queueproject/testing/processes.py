@@ -86,7 +86,8 @@ class Stack:
 
     def log(self, name: str) -> str:
         """Everything it and its predecessors of this name have printed."""
-        return self._log_file(name).read_text(errors="replace")
+        file = self._log_file(name)
+        return file.read_text(errors="replace") if file.exists() else ""
 
     def print_logs(self) -> None:
         """For pytest to show when the test failed."""
