@@ -65,10 +65,10 @@ def refill(queue: str) -> int:
     if room <= 0:
         return 0
     with ledger() as book:
-        jobs = list(_unticketed(queue).select_for_update(skip_locked=True).in_order()[:room])
-        Job.objects.filter(pk__in=[job.pk for job in jobs]).update(ticketed=True)
-        book.pushes += [push(job) for job in jobs]
-    return len(jobs)
+        tickets = hot.first(queue, ticketed=False, limit=room)
+        Job.objects.filter(pk__in=[ticket.job_id for ticket in tickets]).update(ticketed=True)
+        book.pushes += [Push(queue, ticket) for ticket in tickets]
+    return len(tickets)
 
 
 def clear_marks(queue: str) -> int:

@@ -232,6 +232,24 @@ def _outside(column: str, parameter: str) -> str:
     return f"instr(char(10) || %({parameter})s || char(10), char(10) || {column} || char(10)) = 0"
 
 
+_ADMITTED = ("id", "token", "status", "held_back_by", "queue", "concurrency_key", "started_at")
+"""What limits ask of a job."""
+
+
+def candidates(tickets: Collection[Ticket]) -> list[Job]:
+    """The jobs of these tickets, locked but for those that somebody else has locked; what limits ask of them."""
+    rows = [{"id": ticket.job_id} for ticket in tickets]
+    return sql.instances(Job, _ADMITTED, sql.execute(_candidates(connection.vendor), rows))
+
+
+@cache
+def _candidates(vendor: str) -> str:
+    return f"""
+        WITH f AS MATERIALIZED (SELECT * FROM {sql.table(id="bigint")})
+        SELECT {sql.returned(Job, _ADMITTED)} FROM jobs_job
+        WHERE {sql.among("f")} ORDER BY id {sql.locked(skip=True)}"""
+
+
 # -- lanes -------------------------------------------------------------------------------------------------------
 
 

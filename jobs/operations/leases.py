@@ -83,7 +83,7 @@ def _claim_alone(tickets: Sequence[Ticket], worker_id: int) -> list[Job]:
 
 def _permitted(tickets: Sequence[Ticket]) -> list[Ticket]:
     """Those of these that find a permit, their jobs being locked."""
-    found = lock([ticket.job_id for ticket in tickets], skip_locked=True)
+    found = {job.pk: job for job in hot.candidates(tickets)}
     fitting = [ticket for ticket in dict.fromkeys(tickets) if _fits(found.get(ticket.job_id), ticket.token)]
     admitted = {job.pk for job in permits.admit([found[ticket.job_id] for ticket in fitting])}
     return [ticket for ticket in fitting if ticket.job_id in admitted]

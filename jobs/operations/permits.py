@@ -122,8 +122,11 @@ def given_up(left: Iterable[Job], ended: Iterable[Job]) -> set[str]:
 def let_in(names: set[str]) -> None:
     """Queue as many of those whom these limits hold back as there are permits, at the front: they have waited.
 
-    A transaction of its own, after the one that gave the permits up; if it is not reached, the sweep does it.
+    A transaction of its own, after the one that gave the permits up; if it is not reached, or somebody is being held
+    back at this moment, the sweep does it.
     """
+    if not Job.objects.filter(held_back_by__in=names).exists():
+        return
     with ledger() as book:
         free = _free(names)
         for name in sorted(set(Job.objects.filter(held_back_by__in=names).values_list("held_back_by", flat=True))):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import sys
@@ -67,8 +68,13 @@ def _handlers_line(frame: FrameType | None) -> str:
         module = str(frame.f_globals.get("__name__", ""))
         if module == ENTRY:
             return at
-        if module.startswith(OTHERS + HARMLESS):
+        if module.startswith(OTHERS + HARMLESS) or _is_collectors(frame):
             return ""
         at = f"{frame.f_code.co_filename}:{frame.f_lineno} ({frame.f_code.co_qualname})"
         frame = frame.f_back
     return ""
+
+
+def _is_collectors(frame: FrameType) -> bool:
+    """Whether the garbage collector called this, wherever the handler was: Hypothesis times collections, for one."""
+    return any(getattr(callback, "__code__", None) is frame.f_code for callback in gc.callbacks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import random
 import time
@@ -215,6 +216,7 @@ def hasty(ctx: JobContext, wish: Wish) -> JsonValue:
         "choice": lambda: random.choice("ab"),
         "log": lambda: logging.getLogger("hasty").warning("logs have times"),
         "seeded": lambda: random.Random(1).random(),
+        "collect": gc.collect,
     }
     read = reads[wish.do]
     if wish.texts:
