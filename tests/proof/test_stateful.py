@@ -277,7 +277,7 @@ def test_no_order_of_operations_breaks_an_invariant_or_leaves_a_job_behind(owner
     run_state_machine_as_test(
         Queue,
         settings=settings(
-            max_examples=100 if FULL else 6,
+            max_examples=100 if FULL else 4,
             stateful_step_count=40 if FULL else 20,
             deadline=None,
             derandomize=not FULL,
