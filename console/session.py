@@ -49,14 +49,19 @@ class Session:
         self._failures = 0
         self._strangers: dict[str, tuple[str, dict[str, Any]]] = {}
         self._written: dict[str, tuple[int, int, str]] = {}
+        self._sending = asyncio.Lock()
 
     # -- asking --------------------------------------------------------------------------------------------------
 
     async def ask(self, kind: Kind, text: str) -> None:
-        """Chat or act. While the server can't be reached it is sent again, as the same request."""
+        """Chat or act. While the server can't be reached it is sent again, as the same request.
+
+        One is sent when the one before has arrived: two at once could change places on their way.
+        """
         asked = Asked(kind, text)
         self.asked.append(asked)
-        await self._send(asked)
+        async with self._sending:
+            await self._send(asked)
 
     async def retry(self) -> None:
         """Ask the last request that failed once more."""
@@ -65,7 +70,9 @@ class Session:
             return self._say("status", "nothing has failed")
         self._say("status", f"once more: {failed.text}")
         failed.position, failed.overdue = None, False
-        return await self._send(failed)
+        failed.status = "sending"
+        async with self._sending:
+            return await self._send(failed)
 
     async def _ask(self, asked: Asked) -> dict[str, Any]:
         return await self._api.ask(asked.kind, asked.text, asked.key)

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -88,7 +89,10 @@ class NoStreams(BaseHTTPRequestHandler):
         self._forward(None)
 
     def do_POST(self) -> None:
-        self._forward(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        held, self.server.first_post_seconds = self.server.first_post_seconds, 0.0
+        time.sleep(held)
+        self._forward(body)
 
     def _forward(self, body: bytes | None) -> None:
         if self.path.startswith("/v1/events/"):
@@ -113,17 +117,21 @@ KEPT = ("Authorization", "Content-Type", "Idempotency-Key")
 class Proxy(ThreadingHTTPServer):
     daemon_threads = True
     target = ""
+    first_post_seconds = 0.0
 
 
 @pytest.fixture
-def way_around() -> Iterator[Callable[[str], str]]:
-    """``way_around(server)`` is an address of the server at which event streams don't get through."""
+def way_around() -> Iterator[Callable[..., str]]:
+    """``way_around(server)`` is an address of the server at which event streams don't get through.
+
+    The first POST may be held up there for some seconds.
+    """
     with Proxy(("127.0.0.1", 0), NoStreams) as proxy:
         thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
 
-        def to(server: str) -> str:
-            proxy.target = server
+        def to(server: str, *, first_post_seconds: float = 0.0) -> str:
+            proxy.target, proxy.first_post_seconds = server, first_post_seconds
             return f"http://127.0.0.1:{proxy.server_address[1]}"
 
         yield to

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -96,6 +97,17 @@ async def test_the_server_goes_away_and_comes_back(stack: Stack, cast: Cast, tok
         await seat.sees("● connected", "#connection")
         await pilot.press(*"/act", "space", *"I", "space", *"wait", "enter")
         await seat.sees("player1: I wait")
+
+
+async def test_what_was_typed_first_is_asked_first_even_if_it_takes_longer_on_its_way(
+    stack: Stack, cast: Cast, token: str, way_around: Callable[..., str]
+) -> None:
+    await in_thread(partial(stack.start, **QUICK | {"SCRIPTED_SECONDS": "0"}))
+    async with seated(way_around(stack.base_url, first_post_seconds=1), token, cast.game) as (seat, pilot):
+        await seat.sees("A tavern")
+        await pilot.press(*"One", "enter", *"Two", "enter", *"Three", "enter")
+        await seat.sees("player1: Three")
+        assert re.findall("player1: (.*)", seat.shown("#story")) == ["One", "Two", "Three"]
 
 
 async def _async(value: bool) -> bool:

@@ -17,7 +17,7 @@ from tests.processes import Stack
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
 QUICK: dict[str, Any] = {
-    "SCRIPTED_SECONDS": "1",
+    "SCRIPTED_SECONDS": "2",
     "SCRIPTED_FAULTS": "refuse@forbidden",
     "LEASE_SECONDS": "1",
     "HEARTBEAT_SECONDS": "0.2",
