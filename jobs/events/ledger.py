@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Any, NamedTuple
@@ -111,12 +111,16 @@ def _row(event: Told, seq: int | None) -> dict[str, Any]:
 
 
 class Ledger:
-    """What one transaction will have done: events to number, tickets to push once it has committed."""
+    """What one transaction will have done: events to number; once it has committed, tickets to push and what is next.
+
+    ``afterwards`` are acts with transactions of their own, which may fail without harm.
+    """
 
     def __init__(self) -> None:
         self.lanes: dict[int, Lane] = {}
         self.events: list[Told] = []
         self.pushes: list[Push] = []
+        self.afterwards: list[Callable[[], object]] = []
         self.heads: dict[int, int] = {}
 
     def lane(self, key: str) -> Lane:
@@ -221,6 +225,8 @@ def ledger(lanes: Iterable[str | int] = (), *, alone: bool = False) -> Iterator[
             _state.ledger = None
         book._write_events()
         transaction.on_commit(book._after_commit)
+        for act in book.afterwards:
+            transaction.on_commit(act, robust=True)
 
 
 @contextmanager
@@ -230,10 +236,10 @@ def _joined(outer: Ledger, lanes: Iterable[str | int]) -> Iterator[None]:
             outer.lane(lane)
         elif lane not in outer.lanes:
             raise LedgerError(f"lane #{lane} is not locked: name it in the outer ledger(lanes=…)")
-    events, pushes = len(outer.events), len(outer.pushes)
+    events, pushes, afterwards = len(outer.events), len(outer.pushes), len(outer.afterwards)
     try:
         with transaction.atomic():
             yield
     except BaseException:
-        del outer.events[events:], outer.pushes[pushes:]
+        del outer.events[events:], outer.pushes[pushes:], outer.afterwards[afterwards:]
         raise

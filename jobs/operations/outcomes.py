@@ -69,50 +69,61 @@ class Ended:
 def settle(batch: Sequence[Ended]) -> set[int]:
     """Write these outcomes; the ids of the jobs that were still held. The others had lost their lease.
 
-    When the database refuses a row the batch is halved until it stands alone; that one is recorded as failed.
-    ``OperationalError`` is raised: the database is away, which is no row's fault, and all of it can be tried again.
+    ``OperationalError`` is raised: the database is away, which is no row's fault. Who tries again what this left
+    calls the two parts, each of which is stored as a whole or not at all.
     """
+    mine = settle_alone(batch)
+    return mine | settle_together([ended for ended in batch if ended.job_id not in mine])
+
+
+def settle_alone(batch: Sequence[Ended]) -> set[int]:
+    """In one trip, those of these outcomes that end nothing else. What is left is for ``settle_together``."""
+    plain = [ended for ended in batch if ended.alone and ended.how in OUTCOMES]
+    if not plain:
+        return set()
+    failpoint("in_settle")
     try:
-        return _settle(batch)
+        with ledger(alone=True) as book:
+            mine = complete(book, _done(plain), alone=True)
+    except OperationalError:
+        raise
+    except DatabaseError:  # it refuses one of them; the other part finds out which
+        return set()
+    failpoint("after_settle")
+    return {job.pk for job in mine}
+
+
+def settle_together(batch: Sequence[Ended]) -> set[int]:
+    """Outcomes of any kind, in one transaction.
+
+    When the database refuses a row the batch is halved until it stands alone; that one is recorded as failed.
+    """
+    if not batch:
+        return set()
+    try:
+        return _settle_together(batch)
     except OperationalError:
         raise
     except DatabaseError as error:
         if len(batch) > 1:
             middle = len(batch) // 2
-            return settle(batch[:middle]) | settle(batch[middle:])
+            return settle_together(batch[:middle]) | settle_together(batch[middle:])
         return _settle_unstorable(batch[0], error)
 
 
 def _settle_unstorable(ended: Ended, error: DatabaseError) -> set[int]:
     """Once more, in case another transaction was in its way; then as a failure that can be stored."""
     try:
-        return _settle([ended])
+        return _settle_together([ended])
     except OperationalError:
         raise
     except DatabaseError:
-        if ended.how not in (How.DONE, How.REJECTED):
+        if ended.how not in OUTCOMES:
             raise
         logger.exception("the result of job %s cannot be stored", ended.job_id)
         reason = f"the database refused the result: {type(error).__name__}"
         failure = {"code": "unstorable_result", "detail": reason}
-        return _settle([replace(ended, how=How.HOPELESS, result=None, error=failure)])
-
-
-def _settle(batch: Sequence[Ended]) -> set[int]:
-    mine = _settle_alone([ended for ended in batch if ended.alone and ended.how in OUTCOMES])
-    rest = [ended for ended in batch if ended.job_id not in mine]
-    return mine | _settle_together(rest) if rest else mine
-
-
-def _settle_alone(batch: Sequence[Ended]) -> set[int]:
-    """In one trip, those whose end ends nothing else."""
-    if not batch:
-        return set()
-    failpoint("in_settle")
-    with ledger(alone=True) as book:
-        mine = complete(book, _done(batch), alone=True)
-    failpoint("after_settle")
-    return {job.pk for job in mine}
+        return _settle_together([replace(ended, how=How.HOPELESS, result=None, error=failure)])
 
 
 def _done(ends: Sequence[Ended]) -> list[hot.Done]:

@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
 from django.db.models import OuterRef, Subquery
 from django.db.models.functions import Now
 
@@ -79,7 +78,7 @@ def apply(book: Ledger, moves: Sequence[Move], *, parents: dict[int, Job] | None
     waited = [job for job in ended if was[job.pk] == Status.WAITING]
     deciding = [job for job in ended if job.awaiting_approval or job in waited]
     _write(moves)
-    _give_up_permits([move.job for move in moves if was[move.job.pk] == Status.RUNNING], ended)
+    _give_up_permits(book, [move.job for move in moves if was[move.job.pk] == Status.RUNNING], ended)
     if not ended:
         return
     _withdraw_decisions(deciding)
@@ -129,7 +128,7 @@ def complete(book: Ledger, ends: Sequence[hot.Done], *, alone: bool = False) -> 
         for job in deciding:
             job.awaiting_approval = False
         _withdraw_decisions(deciding)
-    _give_up_permits(jobs, jobs)
+    _give_up_permits(book, jobs, jobs)
     step_events.fail(book, [(job, "") for job in jobs])
     for job in jobs:
         _tell_end(book, job)
@@ -139,9 +138,9 @@ def complete(book: Ledger, ends: Sequence[hot.Done], *, alone: bool = False) -> 
     return jobs
 
 
-def _give_up_permits(left: Sequence[Job], ended: Sequence[Job]) -> None:
+def _give_up_permits(book: Ledger, left: Sequence[Job], ended: Sequence[Job]) -> None:
     if freed := permits.given_up(left, ended):
-        transaction.on_commit(partial(permits.let_in, freed), robust=True)
+        book.afterwards.append(partial(permits.let_in, freed))
 
 
 def _withdraw_decisions(ended: Sequence[Job]) -> None:

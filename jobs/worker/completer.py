@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 
 from django.conf import settings
@@ -13,13 +13,14 @@ from django.db import Error, connection
 
 from jobs.connections import use_direct_connection
 from jobs.operations.leases import CLAIM_BATCH
-from jobs.operations.outcomes import Ended, settle
+from jobs.operations.outcomes import Ended, settle_alone, settle_together
 
 logger = logging.getLogger(__name__)
 
 
 class Completer:
-    """Takes whatever ended while its last commit ran (no timer, no lingering) and writes it in one transaction.
+    """Takes whatever ended while its last commit ran (no timer, no lingering) and writes it: first what concerns
+    nobody else, then the rest in one transaction.
 
     A job with a parent gets a transaction of its own, for that one also locks the parent. While the database is away
     nothing is dropped: the same set is tried until it is stored.
@@ -47,10 +48,18 @@ class Completer:
             batch = self._take()
             open_ = None not in batch
             ends = [ended for ended in batch if ended is not None]
-            together = [ended for ended in ends if ended.parent_id is None]
-            for group in [together, *([ended] for ended in ends if ended.parent_id is not None)]:
-                if group:
-                    self._store(group)
+            alone = self._store(settle_alone, ends)
+            for ended in ends:
+                if ended.job_id in alone:
+                    self._stored(ended)
+            rest = [ended for ended in ends if ended.job_id not in alone]
+            together = [ended for ended in rest if ended.parent_id is None]
+            for group in [together, *([ended] for ended in rest if ended.parent_id is not None)]:
+                held = self._store(settle_together, group)
+                for ended in group:
+                    if ended.job_id not in held:
+                        logger.warning("job %s had been taken from this worker: its end is dropped", ended.job_id)
+                    self._stored(ended)
         connection.close()
 
     def _take(self) -> list[Ended | None]:
@@ -62,16 +71,13 @@ class Completer:
                 break
         return batch
 
-    def _store(self, group: list[Ended]) -> None:
+    @staticmethod
+    def _store(settle: Callable[[Sequence[Ended]], set[int]], group: Sequence[Ended]) -> set[int]:
+        """The ids of those that are stored by this, however long the database is away."""
         while True:
             try:
-                held = settle(group)
-                break
+                return settle(group)
             except Error:
                 logger.exception("the ends of %s jobs are not stored yet", len(group))
                 connection.close()
                 time.sleep(settings.CONFIG.poll_seconds)
-        for ended in group:
-            if ended.job_id not in held:
-                logger.warning("job %s had been taken from this worker: its end is dropped", ended.job_id)
-            self._stored(ended)
