@@ -53,7 +53,8 @@ def _stop() -> None:
     if not _once.acquire(blocking=False):
         return
     with _no_other_thread_writes():
-        os.kill(os.getpid(), signal.SIGSTOP)
+        # To this thread: a signal to the process may go to another, and this one would run on into a transaction.
+        signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
 
 @contextmanager
