@@ -38,7 +38,7 @@ chaos: .venv/installed-dev  ## All of the proof (docs/proof.md): every failure a
 	@PROOF=full TEST_DATABASE=postgres $(BIN)/python -m pytest -q tests/proof tests/story tests/workflows/test_processes.py
 	@$(BIN)/python -m tests.proof.guards
 	@DEBUG=1 $(BIN)/python manage.py chaos --jobs 10000 --seconds 100 --database postgres
-	@DEBUG=1 $(BIN)/python manage.py chaos --jobs 2000 --seconds 100 --database postgres --lease 15
+	@DEBUG=1 $(BIN)/python manage.py chaos --jobs 2000 --seconds 100 --database postgres --lease 12 --every 5
 	@DEBUG=1 $(BIN)/python manage.py chaos --jobs 2000 --seconds 100 --database sqlite
 
 soak: .venv/installed-dev  ## An hour under fire; less with SOAK_SECONDS=600.

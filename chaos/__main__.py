@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from chaos.faults import WEIGHTS
 from queueproject.stack.commands import PROJECT, manage
 
 if TYPE_CHECKING:
@@ -57,7 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10_000), help="what goes wrong; default: any")
     parser.add_argument("--jobs", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=30.0, help="how long faults strike")
-    parser.add_argument("--lease", type=float, default=3.0, help="seconds; 15 are the default of a site")
+    parser.add_argument("--lease", type=float, default=3.0, help="seconds; 12 are the default of a site")
+    parser.add_argument("--every", type=float, default=1.0, help="seconds from one fault to the next")
+    parser.add_argument("--only", action="append", choices=WEIGHTS, help="a kind of fault; may be given again")
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--database", default="sqlite", help="sqlite, postgres, or the URL of one to throw away")
     parser.add_argument("--redis", default="", help="the URL of one to be flushed; default: a private one")
@@ -69,8 +72,9 @@ def _times(lease_seconds: float) -> dict[str, str]:
     return {
         "LEASE_SECONDS": str(lease_seconds),
         "HEARTBEAT_SECONDS": str(lease_seconds / 3),
-        "TICK_SECONDS": str(lease_seconds / 15),
-        "POLL_SECONDS": str(lease_seconds / 15),
+        "LEADER_LEASE_SECONDS": str(lease_seconds * 5 / 12),
+        "TICK_SECONDS": str(lease_seconds / 12),
+        "POLL_SECONDS": str(lease_seconds / 12),
     }
 
 
@@ -107,7 +111,14 @@ def _under_fire(bed: Bed, environment: dict[str, str], options: argparse.Namespa
         owner, seed=options.seed, jobs=options.jobs, seconds=options.seconds, long_seconds=options.lease + 1
     )
     herd = Herd(environment, LOGS, workers=options.workers, schedulers=2)
-    nemesis = Nemesis(herd, bed, seed=options.seed, lease_seconds=options.lease)
+    nemesis = Nemesis(
+        herd,
+        bed,
+        seed=options.seed,
+        lease_seconds=options.lease,
+        every_seconds=options.every,
+        only=options.only or WEIGHTS,
+    )
     herd.start()
     try:
         client.start()

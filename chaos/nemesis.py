@@ -7,17 +7,17 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 
 from django.db import Error, connection
 
 from chaos.bed import Bed
+from chaos.faults import WEIGHTS
 from chaos.handlers import process
 from chaos.herd import Herd
 from jobs.models import JobLog
 
-EVERY_SECONDS = 1.0
 STEP_SECONDS = 0.05
 PAUSE_LEASES = 2.2
 OUTAGE_SECONDS = (0.5, 3.0)
@@ -28,13 +28,16 @@ Struck = tuple[float, int]
 
 
 class Nemesis:
-    """One fault a second; what it broke for a time it mends itself.
+    """A fault every so many seconds, or only of these kinds; what it broke for a time it mends itself.
 
     It runs in the main thread: a Redis that comes back dies with the thread that started it.
     """
 
-    def __init__(self, herd: Herd, bed: Bed, *, seed: int, lease_seconds: float) -> None:
+    def __init__(
+        self, herd: Herd, bed: Bed, *, seed: int, lease_seconds: float, every_seconds: float, only: Collection[str]
+    ) -> None:
         self._herd, self._bed, self._lease_seconds = herd, bed, lease_seconds
+        self._every_seconds, self._only = every_seconds, only
         self._rng = random.Random(seed)
         self._to_mend: list[tuple[float, Callable[[], object]]] = []
         self._paused: Counter[str] = Counter()
@@ -42,14 +45,16 @@ class Nemesis:
         self.kills: list[Struck] = []
         self.child_kills: list[Struck] = []
         self.stops: list[Struck] = []
+        if not self._possible():
+            raise SystemExit(f"none of these can go wrong here: {', '.join(only)}")
 
     def run(self, seconds: float) -> None:
         """Strike for so long; in the end everything is mended."""
-        ends_at, next_at = time.monotonic() + seconds, time.monotonic() + EVERY_SECONDS
+        ends_at, next_at = time.monotonic() + seconds, time.monotonic() + self._every_seconds
         while time.monotonic() < ends_at:
             self._mend(time.monotonic())
             if time.monotonic() >= next_at:
-                next_at += EVERY_SECONDS
+                next_at += self._every_seconds
                 self._strike()
             time.sleep(STEP_SECONDS)
         self._mend(float("inf"))
@@ -61,27 +66,27 @@ class Nemesis:
 
     def _strike(self) -> None:
         faults = self._possible()
-        (name,) = self._rng.choices(list(faults), [weight for weight, _ in faults.values()])
-        faults[name][1]()
+        (name,) = self._rng.choices(list(faults), [WEIGHTS[name] for name in faults])
+        faults[name]()
         self.faults[name] += 1
 
-    def _possible(self) -> dict[str, tuple[int, Callable[[], None]]]:
+    def _possible(self) -> dict[str, Callable[[], None]]:
         faults = {
-            "worker killed": (32, self._kill_worker),
-            "worker stopped": (6, self._stop_worker),
-            "job's process killed": (6, self._kill_child),
-            "scheduler killed": (10, self._kill_scheduler),
-            "worker paused beyond its lease": (10, self._pause_worker),
-            "Redis flushed": (15, self._bed.flush_redis),
-            "Redis out of memory": (5, self._fill_redis),
+            "worker killed": self._kill_worker,
+            "worker stopped": self._stop_worker,
+            "job's process killed": self._kill_child,
+            "scheduler killed": self._kill_scheduler,
+            "worker paused beyond its lease": self._pause_worker,
+            "Redis flushed": self._bed.flush_redis,
+            "Redis out of memory": self._fill_redis,
         }
         if self._bed.may_kill_redis:
-            faults["Redis killed"] = (8, self._kill_redis)
+            faults["Redis killed"] = self._kill_redis
         if self._bed.is_postgres:
-            faults["database connections cut"] = (10, self._bed.cut_connections)
+            faults["database connections cut"] = self._bed.cut_connections
         if self._bed.may_crash:
-            faults["database crashed"] = (4, self._bed.crash_database)
-        return faults
+            faults["database crashed"] = self._bed.crash_database
+        return {name: strike for name, strike in faults.items() if name in self._only}
 
     def _kill_worker(self) -> None:
         at = time.time()

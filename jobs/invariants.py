@@ -253,7 +253,8 @@ def keys_belong_to_their_owners() -> list[Row]:
 def ago() -> Any:
     """Longer ago than anything that a scheduler sees to may lie around."""
     config = settings.CONFIG
-    return Now() - Value(timedelta(seconds=2 * config.lease_seconds + 5 * config.tick_seconds))
+    seconds = config.lease_seconds + config.leader_lease_seconds + 5 * config.tick_seconds
+    return Now() - Value(timedelta(seconds=seconds))
 
 
 def the_dead_are_found() -> list[Row]:

@@ -107,14 +107,17 @@ class Config(BaseSettings):
     redis_timeout_seconds: Seconds = Field(1, description="How long to wait for Redis before going on without it.")
 
     worker_concurrency: Count = Field(100, description="Jobs that one worker process runs at a time.")
-    lease_seconds: Seconds = Field(15, description="A worker not heard of for so long has lost its jobs to the others.")
+    lease_seconds: Seconds = Field(12, description="A worker not heard of for so long has lost its jobs to the others.")
     heartbeat_seconds: Seconds = Field(
-        5, description="How often a worker renews its lease. Shorter than LEASE_SECONDS."
+        4, description="How often a worker renews its lease. Shorter than LEASE_SECONDS."
     )
     poll_seconds: Seconds = Field(
         1, description="Longest time a worker waits before it asks the database itself for work."
     )
     tick_seconds: Seconds = Field(1, description="How often the scheduler looks for what is due.")
+    leader_lease_seconds: Seconds = Field(
+        5, description="A scheduler not heard of for so long is replaced by another. Longer than TICK_SECONDS."
+    )
     progress_seconds: Seconds = Field(
         0.25, description="A handler's progress is kept and told at most this often, whatever it reports."
     )
@@ -349,8 +352,10 @@ class Config(BaseSettings):
     def _contradictions(self) -> Iterator[str]:
         if self.heartbeat_seconds >= self.lease_seconds:
             yield "HEARTBEAT_SECONDS must be shorter than LEASE_SECONDS"
-        if self.lease_seconds >= self.schedule_grace_seconds:
-            yield "SCHEDULE_GRACE_SECONDS must be longer than LEASE_SECONDS"
+        if self.tick_seconds >= self.leader_lease_seconds:
+            yield "LEADER_LEASE_SECONDS must be longer than TICK_SECONDS"
+        if self.leader_lease_seconds >= self.schedule_grace_seconds:
+            yield "SCHEDULE_GRACE_SECONDS must be longer than LEADER_LEASE_SECONDS"
         if self.presence_write_seconds >= self.presence_seconds:
             yield "PRESENCE_WRITE_SECONDS must be shorter than PRESENCE_SECONDS"
         if self.alert_webhook_url and not self.alert_webhook_secret:

@@ -25,6 +25,7 @@ QUICK = {
     "LEASE_SECONDS": "2",
     "HEARTBEAT_SECONDS": "0.4",
     "TICK_SECONDS": "0.1",
+    "LEADER_LEASE_SECONDS": "1",
     "POLL_SECONDS": "0.1",
     "FOLLOW_SECONDS": "0.1",
     "SHUTDOWN_SECONDS": "2",

@@ -17,7 +17,7 @@ def lead(holder: str) -> bool:
     """Take or renew the leadership; ``False`` while another holds it. Compared by the database's clock."""
     Leadership.objects.get_or_create(name=ROLE)
     free = Leadership.objects.filter(Q(holder=holder) | Q(lease_until__lte=Now()), name=ROLE)
-    until = Now() + Value(timedelta(seconds=settings.CONFIG.lease_seconds), output_field=DurationField())
+    until = Now() + Value(timedelta(seconds=settings.CONFIG.leader_lease_seconds), output_field=DurationField())
     return free.update(holder=holder, lease_until=until) == 1
 
 

@@ -35,7 +35,7 @@ def refusal(load: Load, **environment: str) -> list[str]:
 
 def test_a_public_site_needs_only_a_secret(load: Load) -> None:
     config = load(SECRET_KEY=SECRET)
-    assert (config.debug, config.demo, config.port, config.lease_seconds) == (False, False, 8000, 15)
+    assert (config.debug, config.demo, config.port, config.lease_seconds) == (False, False, 8000, 12)
 
 
 def test_values_are_typed(load: Load) -> None:
@@ -74,7 +74,9 @@ def test_values_are_typed(load: Load) -> None:
             "a.example",
             "TRUSTED_ORIGINS=a.example: 'a.example' is not an origin: allowed is scheme://host[:port], without a path",
         ),
-        ("HEARTBEAT_SECONDS", "15", "HEARTBEAT_SECONDS must be shorter than LEASE_SECONDS"),
+        ("HEARTBEAT_SECONDS", "12", "HEARTBEAT_SECONDS must be shorter than LEASE_SECONDS"),
+        ("TICK_SECONDS", "5", "LEADER_LEASE_SECONDS must be longer than TICK_SECONDS"),
+        ("LEADER_LEASE_SECONDS", "60", "SCHEDULE_GRACE_SECONDS must be longer than LEADER_LEASE_SECONDS"),
         ("PRESENCE_SECONDS", "20", "PRESENCE_WRITE_SECONDS must be shorter than PRESENCE_SECONDS"),
     ],
 )

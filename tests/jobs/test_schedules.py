@@ -347,7 +347,7 @@ def test_old_ticks_are_forgotten(config: Callable[..., None]) -> None:
 @pytest.mark.chaos
 def test_two_schedulers_of_which_one_dies_between_make_each_tick_once(stack: Stack) -> None:
     start = often()
-    stack.start("scheduler", FAILPOINTS="in_fire=exit@2", LEASE_SECONDS="1")
+    stack.start("scheduler", FAILPOINTS="in_fire=exit@2")
     assert stack.wait("scheduler") == 9
     stack.start("scheduler.2", "scheduler.3", FAILPOINTS="")
     wait_until(lambda: ScheduleTick.objects.count() >= 4, timeout=60)
@@ -360,7 +360,7 @@ def test_two_schedulers_of_which_one_dies_between_make_each_tick_once(stack: Sta
 @pytest.mark.chaos
 def test_a_scheduler_that_wakes_up_in_the_middle_of_a_tick_doubles_nothing(stack: Stack) -> None:
     start = often()
-    stack.start("scheduler", FAILPOINTS="in_fire=pause:3@2", LEASE_SECONDS="1")
+    stack.start("scheduler", FAILPOINTS="in_fire=pause:3@2")
     stack.start("scheduler.2", FAILPOINTS="")
     wait_until(lambda: "leads" in stack.log("scheduler.2"), timeout=60)
     wait_until(lambda: ScheduleTick.objects.count() >= 6, timeout=60)

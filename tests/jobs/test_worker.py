@@ -159,7 +159,7 @@ def test_whatever_else_is_on_the_list_is_dropped(stack: Stack) -> None:
 
 
 def test_one_scheduler_leads_and_another_takes_over(stack: Stack) -> None:
-    stack.start("scheduler", "scheduler.2", LEASE_SECONDS="1")
+    stack.start("scheduler", "scheduler.2")
     leads = {"scheduler", "scheduler.2"}
     wait_until(lambda: any(" leads" in stack.log(name) for name in leads))
     first = next(name for name in leads if " leads" in stack.log(name))
