@@ -96,7 +96,13 @@ class Job(models.Model):
     strikes = models.PositiveIntegerField(default=0)
     lease_losses = models.PositiveIntegerField(default=0)
     worker = models.ForeignKey(
-        Worker, null=True, blank=True, on_delete=models.SET_NULL, db_constraint=False, related_name="jobs"
+        Worker,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        db_constraint=False,
+        db_index=False,
+        related_name="jobs",
     )
     backoff = models.JSONField(null=True, blank=True)
     timeout_seconds = models.FloatField(null=True, blank=True)
@@ -112,15 +118,17 @@ class Job(models.Model):
     progress = models.JSONField(null=True, blank=True)
 
     owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, db_index=False, related_name="+"
     )
     scope = models.ForeignKey(
         Scope, null=True, blank=True, on_delete=models.PROTECT, related_name="jobs", db_index=False
     )
-    lane = models.ForeignKey(Lane, null=True, blank=True, on_delete=models.PROTECT, related_name="jobs")
+    lane = models.ForeignKey(Lane, null=True, blank=True, on_delete=models.PROTECT, db_index=False, related_name="jobs")
     place = models.BigIntegerField(null=True, blank=True)
-    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="children")
-    root = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    parent = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, db_index=False, related_name="children"
+    )
+    root = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, db_index=False, related_name="+")
     step = models.CharField(max_length=100, blank=True)
 
     created_at = models.DateTimeField(db_default=Now())
@@ -134,7 +142,13 @@ class Job(models.Model):
     objects = JobQuerySet.as_manager()
 
     class Meta:
+        # A row is written three times in its life, into every index whose condition holds: so none is without need.
         indexes = (
+            models.Index("worker", name="job_worker", condition=models.Q(worker__isnull=False)),
+            models.Index("owner", "id", name="job_owner", condition=models.Q(owner__isnull=False)),
+            models.Index("lane", name="job_of_lane", condition=models.Q(lane__isnull=False)),
+            models.Index("parent", name="job_parent", condition=models.Q(parent__isnull=False)),
+            models.Index("root", name="job_root", condition=models.Q(root__isnull=False)),
             models.Index(
                 "queue",
                 "ticketed",
@@ -265,7 +279,7 @@ class IfDead(models.TextChoices):
 class Dependency(models.Model):
     """``job`` may run once ``on`` has ended."""
 
-    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="dependencies")
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, db_index=False, related_name="dependencies")
     on = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="dependents")
     if_dead = models.CharField(max_length=10, choices=IfDead.choices, default=IfDead.CANCEL)
 
@@ -284,10 +298,16 @@ class JobEvent(models.Model):
     """
 
     job = models.ForeignKey(
-        Job, null=True, blank=True, on_delete=models.CASCADE, db_constraint=False, related_name="events"
+        Job, null=True, blank=True, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="events"
     )
     scope = models.ForeignKey(
-        Scope, null=True, blank=True, on_delete=models.CASCADE, db_constraint=False, related_name="events"
+        Scope,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        db_constraint=False,
+        db_index=False,
+        related_name="events",
     )
     seq = models.BigIntegerField(null=True, blank=True)
     event = models.CharField(max_length=50)
@@ -345,7 +365,7 @@ class JobStep(models.Model):
     A failed call is kept for the attempt it failed in only; the next attempt runs it anew.
     """
 
-    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="steps")
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, db_index=False, related_name="steps")
     run = models.PositiveIntegerField(default=1)
     name = models.CharField(max_length=100)
     kind = models.CharField(max_length=10, choices=StepKind.choices)
@@ -379,7 +399,7 @@ class JobLog(models.Model):
 class IdempotencyKey(models.Model):
     """The first use of a caller's key for an operation, and the job it made."""
 
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, db_index=False, related_name="+")
     operation = models.CharField(max_length=100)
     key = models.CharField(max_length=200)
     digest = models.CharField(max_length=64)

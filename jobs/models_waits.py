@@ -28,7 +28,7 @@ class Wait(models.Model):
     that is all. Who has the token behind ``digest`` may answer, if ``verifier`` (when it names one) believes him.
     """
 
-    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="waits")
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, db_index=False, related_name="waits")
     run = models.PositiveIntegerField(default=1)
     name = models.CharField(max_length=100)
     kind = models.CharField(max_length=10, choices=StepKind.choices)

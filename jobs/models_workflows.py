@@ -18,7 +18,7 @@ class StepState(models.TextChoices):
 class WorkflowStep(models.Model):
     """A declared step that was begun. ``percent`` is how far the step itself is."""
 
-    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="workflow_steps")
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, db_index=False, related_name="workflow_steps")
     run = models.PositiveIntegerField(default=1)
     name = models.CharField(max_length=100)
     state = models.CharField(max_length=10, choices=StepState.choices, default=StepState.RUNNING)
@@ -43,7 +43,7 @@ class ConfirmationState(models.TextChoices):
 class Confirmation(models.Model):
     """Somebody is asked to confirm one step, at one version of what it shows. ``attempts`` counts other texts."""
 
-    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="confirmations")
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, db_index=False, related_name="confirmations")
     run = models.PositiveIntegerField(default=1)
     step = models.CharField(max_length=100)
     version = models.PositiveIntegerField(default=1)
