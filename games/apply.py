@@ -16,7 +16,6 @@ from jobs.changes import Change, ChangeError, State, conflicts, with_was
 from jobs.changes import apply as applied
 from jobs.context import JobContext
 from jobs.errors import PermanentError
-from jobs.models import Job
 from jobs.results import Ruling
 from jobs.state_schema import Breach, breaches
 
@@ -71,7 +70,7 @@ def _advance(
         raise PermanentError("result_too_large", f"the turn is over {settings.CONFIG.payload_bytes} bytes")
     game.turn, game.state, game.state_version = outcome.turn, state, game.state_version + 1
     game.save(update_fields=["turn", "state", "state_version"])
-    request = Job.objects.get(public_id=ctx.request_id)
+    request = ctx.root
     Turn.objects.create(
         game=game,
         number=outcome.turn,

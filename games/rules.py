@@ -72,7 +72,7 @@ class GameScope:
 
     def policy(self, key: str) -> DecisionPolicy:
         """How the game wants decisions taken."""
-        game = Game.objects.get(scope_key=key)
+        game = Game.objects.defer("opening", "state").get(scope_key=key)
         return DecisionPolicy(
             ask=game.decisions == Decisions.ASK,
             due_seconds=game.decision_seconds,

@@ -23,7 +23,7 @@ from pydantic import BaseModel, TypeAdapter
 from jobs import queue_settings
 from jobs.course import Course
 from jobs.declared import DeclaredSteps
-from jobs.ephemeral import Chunks
+from jobs.ephemeral import Chunks, Ephemeral
 from jobs.errors import ChildFailed, HandlerMisuse, PermanentError, TimedOut
 from jobs.events.ledger import Ledger, ledger
 from jobs.failpoints import failpoint
@@ -33,10 +33,12 @@ from jobs.operations.leases import lock_held
 from jobs.operations.transitions import record_step
 from jobs.registry import Call, JobType
 from jobs.results import Ruling
-from jobs.transport import transport
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+Untold = tuple[list[tuple[int, Ephemeral]], list[int]]
+"""Passing events with their scopes, and the jobs of which there are new lines."""
 
 
 class Suspended(BaseException):
@@ -56,7 +58,7 @@ class Runtime(Protocol):
         """Take note of a handler's progress; only the latest matters."""
 
     def speak(self, context: JobContext) -> None:
-        """Let the context ``tell`` soon. Never waits: coroutines call it."""
+        """Tell soon what of the context is ``untold``. Never waits: coroutines call it."""
 
 
 def timeout_seconds(job: Job) -> float:
@@ -268,13 +270,12 @@ class JobContext(Course):
         """The public id of the request that this job works for."""
         return str(self.root.public_id)
 
-    def tell(self) -> None:
-        """Tell those who watch what has come since the last time. For runtimes, where it may wait for Redis."""
-        if self.job.scope_id is not None and (told := self.chunks.take()):
-            transport().say(self.job.scope_id, told)
-        if (lines := self._lines) > self._lines_told:
-            self._lines_told = lines
-            transport().stir(self.job_id)
+    def untold(self) -> Untold:
+        """What has come since the last time, for runtimes to tell those who watch, where they may wait for Redis."""
+        scope, lines, told = self.job.scope_id, self._lines, self._lines_told
+        self._lines_told = lines
+        chunk = self.chunks.take() if scope is not None else None
+        return [(scope, chunk)] if scope is not None and chunk else [], [self.job_id] if lines > told else []
 
     # -- inside --------------------------------------------------------------------------------------------------
 
@@ -326,12 +327,13 @@ def _storable(name: str, adapter: TypeAdapter[Any], value: Any) -> Any:
 def _unfit(progress: dict[str, Any]) -> str:
     """Why this can't be kept, found out here and not where it would stop the worker's heart."""
     try:
-        text = json.dumps(progress)
+        # As strict as the database, also with half a character: what is kept together must not fail together.
+        text = json.dumps(progress, ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError) as error:
         return f"not JSON: {error}"
     if len(text) > settings.CONFIG.payload_bytes:
         return f"over {settings.CONFIG.payload_bytes} bytes"
-    return "has a NUL character" if "\\u0000" in text else ""
+    return "has a NUL character" if b"\\u0000" in text else ""
 
 
 def _result_of(done: JobStep, job_type: JobType) -> Any:

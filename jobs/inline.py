@@ -12,6 +12,7 @@ from django.conf import settings
 from jobs.context import JobContext
 from jobs.models import Job
 from jobs.operations.progress import keep
+from jobs.transport import transport
 
 R = TypeVar("R")
 
@@ -38,12 +39,12 @@ class InlineRuntime:
             self._store(context)
 
     def speak(self, context: JobContext) -> None:
-        context.tell()
+        transport().say(*context.untold())
 
     def _store(self, context: JobContext) -> None:
         if self._progress is not None:
             with context.guard.lifted():
-                keep(context.job, self._progress)
+                keep([(context.job, self._progress)])
                 context.declared.tell_progress(self._progress)
             self._progress = None
             self._next_store = time.monotonic() + settings.CONFIG.progress_seconds

@@ -36,13 +36,11 @@ class MemoryTransport:
             _publish(group_name(scope_id), {"type": "head", "scope": scope_id, "head": head})
         return True
 
-    def say(self, scope_id: int, *told: Ephemeral) -> bool:
-        for each in told:
+    def say(self, told: Iterable[tuple[int, Ephemeral]], stirred: Iterable[int] = ()) -> bool:
+        for scope_id, each in told:
             _publish(group_name(scope_id), each.message(scope_id))
-        return True
-
-    def stir(self, job_id: int) -> bool:
-        _publish(job_group_name(job_id), {"type": JOB_MESSAGE_TYPE, "job": job_id})
+        for job_id in stirred:
+            _publish(job_group_name(job_id), {"type": JOB_MESSAGE_TYPE, "job": job_id})
         return True
 
     def length(self, queue: str) -> int:

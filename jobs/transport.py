@@ -103,11 +103,11 @@ class Transport(Protocol):
     def send(self, pushes: Iterable[Push], heads: Mapping[int, int]) -> bool:
         """Hand out tickets and tell of heads; ``False`` if they were not taken. Called once it is committed."""
 
-    def say(self, scope_id: int, *told: Ephemeral) -> bool:
-        """Tell those who watch the scope now; ``False`` if it was not taken."""
+    def say(self, told: Iterable[tuple[int, Ephemeral]], stirred: Iterable[int] = ()) -> bool:
+        """Tell those who watch these scopes now, and let those who watch these jobs look into the record.
 
-    def stir(self, job_id: int) -> bool:
-        """Let those who watch this job look into the record now; ``False`` if it was not taken."""
+        ``False`` if it was not taken.
+        """
 
     def length(self, queue: str) -> int | None:
         """How many tickets lie on the queue's list; ``None`` if that can't be said."""
@@ -157,21 +157,15 @@ class RedisTransport:
             (pipe.lpush if front else pipe.rpush)(queue_key(queue), *tickets)
         return [queue for queue, _ in lists]
 
-    def say(self, scope_id: int, *told: Ephemeral) -> bool:
-        """Tell those who watch the scope now; ``False`` if Redis did not take it. It waits for Redis."""
-        group = group_name(scope_id)
-        return self._publish(_group_message(group, each.message(scope_id)) for each in told)
-
-    def stir(self, job_id: int) -> bool:
-        """Let those who watch this job look into the record now; ``False`` if Redis did not take it. As ``say``."""
-        return self._publish([_group_message(job_group_name(job_id), {"type": JOB_MESSAGE_TYPE, "job": job_id})])
-
-    def _publish(self, messages: Iterable[tuple[str, bytes]]) -> bool:
+    def say(self, told: Iterable[tuple[int, Ephemeral]], stirred: Iterable[int] = ()) -> bool:
+        """All of it in one round trip, for which it waits; ``False`` if Redis did not take it."""
         if self.breaker.open:
             return False
         pipe = self.redis.pipeline(transaction=False)
-        for channel, body in messages:
-            pipe.publish(channel, body)
+        for scope_id, each in told:
+            pipe.publish(*_group_message(group_name(scope_id), each.message(scope_id)))
+        for job_id in stirred:
+            pipe.publish(*_group_message(job_group_name(job_id), {"type": JOB_MESSAGE_TYPE, "job": job_id}))
         try:
             pipe.execute()
         except RedisError as error:

@@ -53,6 +53,7 @@ def ask(asked: DecisionAsked) -> dict[str, Any] | None:
         if not policy.ask:
             await_approval(asked.job, waiting=False)
             return _accept(approval, candidate)
+        approval.refresh_from_db()
         _tell(book, asked, approval, reason, candidate)
         return None
 
@@ -69,9 +70,9 @@ def _version(asked: DecisionAsked, scope: Scope, policy: DecisionPolicy) -> tupl
         reason = NEXT_VERSION[earlier.status]
         this = Approval.objects.filter(pk=earlier.pk, version=earlier.version)
         move(this, Status(earlier.status), columns.pop("status"), version=asked.version, **columns)
+        approval.version = asked.version
     else:
         raise HandlerMisuse(f"version {asked.version} of {asked.subject!r} is not the next one")
-    approval.refresh_from_db()
     return approval, reason
 
 

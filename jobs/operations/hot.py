@@ -1,4 +1,4 @@
-"""The three changes of status that every job goes through, as sets in SQL: its birth, its claim, its plain end.
+"""What every job goes through, as sets in SQL: its birth, its claim, its steps, its plain end.
 
 Part of ``transitions``, by its rules: compare-and-set on status and token, with the event of the job's timeline. What
 is not plain (failures, waits, cancelling, children) goes by ``transitions.apply``.
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from django.db import connection, models
 
 from jobs import sql
-from jobs.models import Job
+from jobs.models import Job, JobStep
 from jobs.states import BIRTHS, OPEN, Status
 from jobs.transport import Ticket
 
@@ -289,6 +289,50 @@ def _release(vendor: str) -> sql.Twofold:
         )
         RETURNING {sql.returned(Job, _TELLING)}"""
     return _and_tell(change, "'job.queued'", "'{}'")
+
+
+# -- under way ---------------------------------------------------------------------------------------------------
+
+
+def locked(ids: Collection[int], *, skip: bool) -> list[Job]:
+    """The jobs of these ids, whole and locked, by id; ``skip`` those that somebody else has locked."""
+    return sql.instances(Job, _ALL, sql.execute(_locked(connection.vendor, skip), [{"id": pk} for pk in ids]))
+
+
+@cache
+def _locked(vendor: str, skip: bool) -> str:
+    return f"""
+        WITH f AS MATERIALIZED (SELECT * FROM {sql.table(id="bigint")})
+        SELECT {sql.returned(Job, _ALL)} FROM jobs_job
+        WHERE {sql.among("f")} ORDER BY id {sql.locked(skip)}"""
+
+
+_STEP = {
+    "job_id": "bigint",
+    "run": "int",
+    "name": "text",
+    "kind": "text",
+    "attempt": "int",
+    "result": "text",
+    "error": "text",
+}
+
+
+def keep(steps: Sequence[JobStep]) -> None:
+    """Write finished steps, over those that earlier attempts left under the same names."""
+    rows = [{column: getattr(step, column) for column in _STEP} for step in steps]
+    texts = [{"result": sql.text(step.result), "error": sql.text(step.error)} for step in steps]
+    sql.execute(_keep(connection.vendor), [row | text for row, text in zip(rows, texts, strict=True)])
+
+
+@cache
+def _keep(vendor: str) -> str:
+    values = [sql.as_json(column) if column in ("result", "error") else column for column in _STEP]
+    over = ", ".join(f"{column} = EXCLUDED.{column}" for column in ("kind", "attempt", "result", "error"))
+    return f"""
+        INSERT INTO jobs_jobstep ({", ".join(_STEP)})
+        SELECT {", ".join(values)} FROM {sql.table(**_STEP)} WHERE true
+        ON CONFLICT (job_id, run, name) DO UPDATE SET {over}"""
 
 
 # -- plain end ---------------------------------------------------------------------------------------------------

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Q
 
 from jobs import sql
 from jobs.ephemeral import Ephemeral
@@ -14,42 +14,55 @@ from jobs.models import Job
 from jobs.states import Status
 from jobs.transport import transport
 
+Report = tuple[Job, dict[str, Any]]
+"""A job as it was claimed, and how far it says it is."""
 
-def keep(job: Job, progress: dict[str, Any]) -> bool:
-    """Keep it if the claim still holds, or has just come to its end, and tell the scope. Redis may be away: it is only
-    told, never needed.
 
-    ``False`` if somebody else holds the job's row just now: nobody is waited for, because the caller has a heart to
+def keep(reports: Sequence[Report]) -> set[int]:
+    """Keep each whose claim still holds, or has just come to its end, and tell the scopes, in one trip. Redis may be
+    away: it is only told, never needed.
+
+    The ids of the jobs whose row somebody else holds just now: nobody is waited for, because the caller has a heart to
     keep beating.
     """
+    rows = [{"id": job.pk, "token": job.token, "progress": sql.text(progress)} for job, progress in reports]
     with transaction.atomic():
-        kept = sql.ask(_kept(connection.vendor), job=job.pk, token=job.token, progress=sql.text(progress))
-    if not kept:
-        going_or_done = Q(finished_at=None) | Q(status=Status.COMPLETED)
-        return not Job.objects.filter(going_or_done, pk=job.pk, token=job.token).exists()
-    transport().stir(job.pk)
-    if job.scope_id is not None:
-        asked = job.root or job
-        transport().say(
-            job.scope_id,
-            Ephemeral(
-                event="progress",
-                request_id=str(asked.public_id),
-                kind=asked.type,
-                data=progress,
-                deciders_only=False,
-            ),
-        )
-    return True
+        kept = {job_id for (job_id,) in sql.execute(_kept(connection.vendor), rows)}
+    done = [report for report in reports if report[0].pk in kept]
+    transport().say([told for report in done for told in _told(*report)], kept)
+    left = [row for row in rows if row["id"] not in kept]
+    return {job_id for (job_id,) in sql.execute(_late(connection.vendor), left)} if left else set()
+
+
+def _told(job: Job, progress: dict[str, Any]) -> list[tuple[int, Ephemeral]]:
+    if job.scope_id is None:
+        return []
+    asked = job.root or job
+    request_id = str(asked.public_id)
+    told = Ephemeral(event="progress", request_id=request_id, kind=asked.type, data=progress, deciders_only=False)
+    return [(job.scope_id, told)]
+
+
+_ROWS = {"id": "bigint", "token": "int"}
+_GOING_OR_DONE = f"(k.finished_at IS NULL OR k.status = '{Status.COMPLETED}')"
 
 
 @cache
 def _kept(vendor: str) -> str:
     return f"""
-        UPDATE jobs_job SET progress = {sql.as_json("%(progress)s")}
-        WHERE id IN (
-            SELECT id FROM jobs_job
-            WHERE id = %(job)s AND token = %(token)s AND (finished_at IS NULL OR status = '{Status.COMPLETED}')
-            {sql.locked(skip=True)}
+        WITH f AS MATERIALIZED (SELECT * FROM {sql.table(**_ROWS, progress="text")}),
+        k AS MATERIALIZED (
+            SELECT id, token, status, finished_at FROM jobs_job
+            WHERE {sql.among("f")} ORDER BY id {sql.locked(skip=True)}
         )
-        RETURNING id"""
+        UPDATE jobs_job SET progress = {sql.as_json("f.progress")}
+        FROM k JOIN f ON f.id = k.id AND f.token = k.token
+        WHERE jobs_job.id = k.id AND {_GOING_OR_DONE}
+        RETURNING jobs_job.id"""
+
+
+@cache
+def _late(vendor: str) -> str:
+    return f"""
+        WITH f AS MATERIALIZED (SELECT * FROM {sql.table(**_ROWS)})
+        SELECT k.id FROM jobs_job k JOIN f ON f.id = k.id AND f.token = k.token WHERE {_GOING_OR_DONE}"""

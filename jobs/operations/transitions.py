@@ -51,10 +51,9 @@ def lock(ids: Iterable[int], *, skip_locked: bool = False) -> dict[int, Job]:
     walk a partial index instead.
     """
     wanted = set(ids)
-    if not wanted:  # even a query that Django knows to be empty costs a millisecond
+    if not wanted:
         return {}
-    jobs = Job.objects.select_for_update(skip_locked=skip_locked, no_key=True).filter(pk__in=wanted).order_by("pk")
-    return {job.pk: job for job in jobs}
+    return {job.pk: job for job in hot.locked(wanted, skip=skip_locked)}
 
 
 def apply(book: Ledger, moves: Sequence[Move], *, parents: dict[int, Job] | None = None) -> None:
@@ -112,8 +111,10 @@ def _tell_starts(book: Ledger, first: Sequence[Job]) -> None:
     for job in first:
         if job.root_id is None:
             book.tell(job, "request.processing", {})
-        elif (declared := registry.find(job.type, job.version)) and declared.started_event:
-            book.tell(roots[job.root_id], declared.started_event, {})
+            continue
+        job.root = roots[job.root_id]
+        if (declared := registry.find(job.type, job.version)) and declared.started_event:
+            book.tell(job.root, declared.started_event, {})
 
 
 def complete(book: Ledger, ends: Sequence[hot.Done], *, alone: bool = False) -> list[Job]:
@@ -247,12 +248,7 @@ def record_step(job: Job, *, name: str, kind: StepKind, result: Any, error: dict
 
 def record_steps(steps: Sequence[JobStep]) -> None:
     """Keep what the steps of many jobs gave, in one statement."""
-    JobStep.objects.bulk_create(
-        steps,
-        update_conflicts=True,
-        unique_fields=["job", "run", "name"],
-        update_fields=["kind", "attempt", "result", "error"],
-    )
+    hot.keep(steps)
     step_events.complete_recorded(steps)
 
 

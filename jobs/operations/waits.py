@@ -66,6 +66,8 @@ def resume(book: Ledger, job: Job, *, name: str, ruling: dict[str, Any], settled
 
 
 def await_approval(job: Job, *, waiting: bool) -> None:
-    """Say on the request's row whether a person is deciding about it."""
+    """Say on the request's row whether a person is deciding about it; ``job`` is locked here."""
+    if job.root_id is None and job.awaiting_approval == waiting:
+        return
     job.awaiting_approval = waiting
     Job.objects.filter(pk=job.root_id_or_self).update(awaiting_approval=waiting)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -35,12 +35,13 @@ class Positions:
 
     def _tell(self, waiting: list[tuple[Job, int]]) -> None:
         told, self._told = self._told, {job.pk: position for job, position in waiting}
-        by_scope: defaultdict[int, list[Ephemeral]] = defaultdict(list)
-        for job, position in waiting:
-            if job.scope_id is not None and told.get(job.pk) != position:
-                by_scope[job.scope_id].append(_position(job, position))
-        for scope_id, news in by_scope.items():
-            transport().say(scope_id, *news)
+        news = [
+            (job.scope_id, _position(job, position))
+            for job, position in waiting
+            if job.scope_id is not None and told.get(job.pk) != position
+        ]
+        if news:
+            transport().say(news)
 
 
 def _moved_lanes(since: datetime) -> list[int]:

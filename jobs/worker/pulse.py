@@ -117,8 +117,11 @@ class Pulse:
     def _store_progress(self) -> None:
         self._slots.reported.clear()
         # Only what is there now: handlers may report faster than this writes, and the heart must go on beating.
-        for context in list(self._slots.progress):
-            progress = self._slots.progress.pop(context)
-            failpoint("before_progress")
-            if not (keep(context.job, progress) and context.declared.tell_progress(progress)):
+        reports = [(context, self._slots.progress.pop(context)) for context in list(self._slots.progress)]
+        if not reports:
+            return
+        failpoint("before_progress")
+        late = keep([(context.job, progress) for context, progress in reports])
+        for context, progress in reports:
+            if context.job_id in late or not context.declared.tell_progress(progress):
                 self._slots.progress.setdefault(context, progress)  # for the next turn, unless there is newer

@@ -9,12 +9,13 @@ import time
 from django.conf import settings
 
 from jobs.context import JobContext
+from jobs.transport import transport
 
 logger = logging.getLogger(__name__)
 
 
 class Voice:
-    """Lets contexts tell what their handlers wrote, joined: each at most once in ``chunk_seconds``."""
+    """Tells what handlers wrote, joined: of each at most once in ``chunk_seconds``, of all in one trip to Redis."""
 
     def __init__(self) -> None:
         self._speaking: set[JobContext] = set()
@@ -47,5 +48,5 @@ class Voice:
     def _say_all(self) -> None:
         with self._lock:
             speaking, self._speaking = self._speaking, set()
-        for context in speaking:
-            context.tell()
+        untold = [context.untold() for context in speaking]
+        transport().say([told for news, _ in untold for told in news], [job for _, lines in untold for job in lines])

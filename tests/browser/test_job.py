@@ -30,7 +30,7 @@ def test_lines_progress_and_the_end_show_without_a_reload(stack: Stack, enter: E
         logs.write(job, f"line {n} <b>", count=1)
     expect(lines.get_by_role("listitem").last).to_contain_text("line 59 <b>", timeout=PATIENCE_MS)
     expect(lines.get_by_role("listitem")).to_have_count(50)
-    keep(job, {"percent": 40})
+    keep([(job, {"percent": 40})])
     expect(page.locator("#job-live")).to_contain_text('{"percent": 40}', timeout=PATIENCE_MS)
     run_until_idle()
     expect(status).to_contain_text("Completed", timeout=PATIENCE_MS)

@@ -41,7 +41,7 @@ def test_a_chat_is_heard_while_it_is_written_by_all_or_where_a_dm_decides_by_dms
 ) -> None:
     Game.objects.update(decisions=decisions)
     heard: list[Ephemeral] = []
-    monkeypatch.setattr(RedisTransport, "say", lambda self, scope_id, *told: heard.extend(told))
+    monkeypatch.setattr(RedisTransport, "say", lambda self, told, stirred=(): heard.extend(each for _, each in told))
     job = chat(user=cast.player1, game=cast.game, text="Is anybody down there?")
     run_until_idle()
     chunks = [told for told in heard if told.event == "chat.chunk"]
@@ -56,7 +56,7 @@ def test_what_comes_of_an_action_is_heard_by_nobody_before_it_is_decided(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[Ephemeral] = []
-    monkeypatch.setattr(RedisTransport, "say", lambda self, scope_id, *told: heard.extend(told))
+    monkeypatch.setattr(RedisTransport, "say", lambda self, told, stirred=(): heard.extend(each for _, each in told))
     ask(cast.player1, cast.game)
     assert not [told for told in heard if told.event == "chat.chunk"]
 

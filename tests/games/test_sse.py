@@ -142,7 +142,7 @@ async def test_passing_events_have_no_id_and_drafts_are_for_those_who_decide(gam
             data=data,
             deciders_only=deciders_only,
         )
-        transport().say(job.scope_id, told)
+        transport().say([(job.scope_id, told)])
 
     player, dm = await in_thread(bearer, "player2"), await in_thread(bearer, "dm")
     async with streaming(of_game(game), player) as players, streaming(of_request(job), dm) as dms:

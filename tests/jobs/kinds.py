@@ -195,6 +195,10 @@ def misuse(ctx: JobContext, plan: Plan) -> JsonValue:
             ctx.progress(done=object())
         case "much":
             ctx.progress(done="x" * 200_000)
+        case "nan":
+            ctx.progress(done=float("nan"))
+        case "half":
+            ctx.progress(done="\ud83d")
         case "wordy":
             raise PermanentError("no_way", "x" * 200_000)
     return None

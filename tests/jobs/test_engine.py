@@ -331,6 +331,8 @@ def test_a_job_not_started_in_time_expires_and_lets_the_next_go() -> None:
         ("result", "not what"),
         ("progress", "ctx.progress: not JSON"),
         ("much", "ctx.progress: over 65536 bytes"),
+        ("nan", "ctx.progress: not JSON"),
+        ("half", "ctx.progress: not JSON"),
     ],
 )
 def test_a_handler_that_breaks_a_rule_is_told_so(do: str, says: str) -> None:

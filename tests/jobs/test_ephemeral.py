@@ -40,7 +40,7 @@ async def test_what_is_said_reaches_every_listener_and_is_not_kept(job: Job) -> 
     async with hub().watch(of(job)) as stream:
         await await_listeners(job, 1)
         with stream.listen() as one, stream.listen() as two:
-            assert await in_thread(transport().say, of(job), passing(1), passing(2, deciders_only=True))
+            assert await in_thread(transport().say, [(of(job), passing(1)), (of(job), passing(2, deciders_only=True))])
             for inbox in (one, two):
                 first, second = [await asyncio.wait_for(inbox.get(), 10) for _ in range(2)]
                 assert (first, second) == (passing(1), passing(2, deciders_only=True))
@@ -68,7 +68,7 @@ async def test_garbage_is_passed_over(job: Job, redis_server: servers.Redis) -> 
                 client.publish(channel(job), layer.serialize(message))
 
             async def heard() -> bool:
-                await in_thread(transport().say, of(job), passing(5))
+                await in_thread(transport().say, [(of(job), passing(5))])
                 return not inbox.empty()
 
             await await_until(heard)
@@ -79,8 +79,8 @@ async def test_garbage_is_passed_over(job: Job, redis_server: servers.Redis) -> 
 
 def test_without_redis_nothing_is_said_and_nobody_waits(job: Job, redis_server: servers.Redis) -> None:
     redis_server.stop()
-    assert not transport().say(of(job), passing())
-    assert not transport().say(of(job), passing())
+    assert not transport().say([(of(job), passing())])
+    assert not transport().say([(of(job), passing())])
 
 
 def test_an_event_that_the_vocabulary_lacks_is_a_mistake() -> None:

@@ -77,7 +77,7 @@ async def test_threads_tell_those_who_listen_on_an_event_loop(settings: Settings
     await layer.group_add(group_name(1), "here")
     await await_until(lambda: asyncio.sleep(0, result="here" in layer.channels))
     told = Ephemeral(event="progress", request_id=None, data={"percent": 10}, deciders_only=False)
-    thread = threading.Thread(target=MemoryTransport().say, args=(1, told))
+    thread = threading.Thread(target=MemoryTransport().say, args=([(1, told)],))
     thread.start()
     assert (await asyncio.wait_for(heard, LONG_SECONDS))["data"] == {"percent": 10}
     thread.join()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from accounts.threads import in_thread
 from jobs.ephemeral import Ephemeral
@@ -15,6 +18,7 @@ from jobs.models import Job, JobEvent
 from jobs.operations.controls import cancel
 from jobs.operations.enqueue import enqueue
 from jobs.operations.progress import keep
+from jobs.operations.transitions import lock
 from jobs.overview import overview
 from jobs.scheduler.positions import Positions
 from jobs.states import Status
@@ -36,8 +40,8 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Said:
     """What this process tells those who watch."""
     heard: Said = []
 
-    def say(transport: RedisTransport, scope_id: int, *told: Ephemeral) -> bool:
-        heard.extend((scope_id, each) for each in told)
+    def say(transport: RedisTransport, told: Said, stirred: Iterable[int] = ()) -> bool:
+        heard.extend(told)
         return True
 
     monkeypatch.setattr(RedisTransport, "say", say)
@@ -133,6 +137,41 @@ def test_the_last_progress_of_a_job_is_kept_though_it_comes_after_its_end() -> N
         assert run_next() is not None
         each.refresh_from_db()
     Job.objects.filter(pk=lost.pk).update(token=lost.token + 1)
-    keep(job, {"percent": 100})
-    keep(lost, {"percent": 100})
+    assert keep([(job, {"percent": 100}), (lost, {"percent": 100})]) == set()
     assert list(Job.objects.order_by("pk").values_list("progress", flat=True)) == [{"percent": 100}, None]
+
+
+def test_the_progress_of_many_is_kept_in_one_statement_and_told_in_one_trip(said: Said) -> None:
+    jobs = [enqueue(ECHO, Plan(), scope="test:1") for _ in range(30)]
+    with CaptureQueriesContext(connection) as queries:
+        assert keep([(job, {"percent": number}) for number, job in enumerate(jobs)]) == set()
+    assert sum("UPDATE" in query["sql"] for query in queries) == 1
+    assert len(queries) <= 3, "its transaction's edges and nothing else"
+    assert [told.data for _, told in said] == [{"percent": number} for number in range(30)]
+    kept = Job.objects.order_by("pk").values_list("progress", flat=True)
+    assert list(kept) == [{"percent": number} for number in range(30)]
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite locks no rows")
+def test_the_progress_of_a_job_that_somebody_holds_is_left_for_later(said: Said) -> None:
+    job, held = enqueue(ECHO, Plan(), scope="test:1"), enqueue(ECHO, Plan(), scope="test:1")
+    locked, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            lock([held.pk])
+            locked.set()
+            done.wait(30)
+        connection.close()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    try:
+        assert locked.wait(30)
+        assert keep([(job, {"percent": 10}), (held, {"percent": 10})]) == {held.pk}
+    finally:
+        done.set()
+        holder.join()
+    assert [told.request_id for _, told in said] == [str(job.public_id)]
+    assert keep([(held, {"percent": 20})]) == set()
+    assert list(Job.objects.order_by("pk").values_list("progress", flat=True)) == [{"percent": 10}, {"percent": 20}]

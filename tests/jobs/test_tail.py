@@ -75,7 +75,7 @@ async def test_whoever_opens_it_gets_the_lines_there_are_how_the_job_stands_and_
         assert changed.id is None, "how it stands is read anew: the cursor is a line's"
         await in_thread(write, job, "three")
         assert await texts(stream, 1) == ["three"]
-        await in_thread(keep, job, {"percent": 40})
+        await in_thread(keep, [(job, {"percent": 40})])
         assert (await stream.event("job.changed")).data["progress"] == {"percent": 40}
         await in_thread(run_until_idle)
         assert (await stream.event("job.changed")).data["status"] == "completed"
@@ -89,7 +89,7 @@ async def test_news_comes_with_the_wake_up_as_long_as_somebody_listens(config: C
         await stream.event("job.changed")
         await await_until(lambda: listeners(job, 1))
         await in_thread(write, job, "said")
-        await in_thread(transport().stir, job.pk)
+        await in_thread(transport().say, [], [job.pk])
         assert await texts(stream, 1) == ["said"]
     await await_until(lambda: listeners(job, 0))
 
@@ -109,7 +109,7 @@ async def test_who_comes_back_gets_what_follows_and_after_the_end_nothing(config
 async def test_lines_and_progress_are_for_those_who_may_see_what_jobs_hold() -> None:
     job, headers = await in_thread(enqueue, TELLTALE, Plan()), await in_thread(operator, "view_job")
     await in_thread(write, job, "a secret")
-    await in_thread(keep, job, {"said": "a secret"})
+    await in_thread(keep, [(job, {"said": "a secret"})])
     async with streaming(address(job), headers) as stream:
         assert (await stream.event()).data == {"status": "queued", "run": 1, "attempt": 1, "progress": None}
 
