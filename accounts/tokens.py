@@ -53,8 +53,11 @@ def authenticate(raw: str) -> ApiToken | None:
     shape = SHAPE.fullmatch(raw)
     if shape is None:
         return None
-    token = ApiToken.objects.filter(prefix=shape["prefix"]).select_related("user").first()
-    if token is None or not token.usable or not secrets.compare_digest(token.digest, digest(shape["secret"])):
+    try:
+        token = ApiToken.objects.select_related("user").get(prefix=shape["prefix"])
+    except ApiToken.DoesNotExist:
+        return None
+    if not token.usable or not secrets.compare_digest(token.digest, digest(shape["secret"])):
         return None
     _note_use(token)
     return token

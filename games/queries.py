@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Q, QuerySet
 
 from games.models import Game, Membership, Turn
 from games.operations import NO_GAME
+from jobs import sql
 from jobs.errors import Invalid, NotFound
 
 if TYPE_CHECKING:
@@ -31,12 +34,27 @@ def get_game(user: Viewer, game_id: UUID) -> Game:
 
 
 def get_seat(user: Viewer, game_id: UUID) -> Game:
-    """The game to act in, which knows the user's role from the same statement; ``NotFound`` like ``get_game``."""
-    seat = Membership.objects.of(user).filter(game=game_id).select_related("game").first()
-    if seat is None:
+    """The game to act in, which knows the user's role from the same statement; ``NotFound`` like ``get_game``.
+
+    In SQL, because every message passes here: to put the join together by the ORM takes longer than all of ``enqueue``.
+    """
+    found = sql.ask(_seat(connection.vendor), user=user.pk, game=game_id.hex) if user.is_active else []
+    if not found:
         raise NotFound(NO_GAME)
-    seat.game.seat = seat
-    return seat.game
+    (game,) = sql.instances(Game, _GAME, found)
+    (game.seat,) = sql.instances(Membership, _MEMBERSHIP, (row[len(_GAME) :] for row in found))
+    return game
+
+
+_GAME, _MEMBERSHIP = (tuple(str(field.column) for field in of._meta.concrete_fields) for of in (Game, Membership))
+
+
+@cache
+def _seat(vendor: str) -> str:
+    return f"""
+        SELECT {sql.returned(Game, _GAME)}, {sql.returned(Membership, _MEMBERSHIP)}
+        FROM games_membership JOIN games_game ON games_game.id = games_membership.game_id
+        WHERE games_membership.user_id = %(user)s AND games_membership.game_id = %(game)s"""
 
 
 def memberships(user: Viewer) -> QuerySet[Membership, Any]:
