@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import structlog
+import yaml
 from django.contrib.auth.models import User
 from django.db.models import F
 from django.test import Client as Browser
@@ -33,6 +36,7 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+AUTOSCALING = Path(__file__).parents[2] / "docs" / "autoscaling.md"
 Seen = list[dict[str, object]]
 
 
@@ -125,6 +129,16 @@ def scrape(client: Browser) -> Numbers:
 def _name(sample: Sample) -> str:
     labels = sorted(sample.labels.items(), key=lambda label: label[0] != "queue")
     return " ".join([sample.name.removeprefix("queueproject_"), *(value for _, value in labels)])
+
+
+def test_the_example_for_autoscaling_asks_for_metrics_that_there_are(superuser: Browser) -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", AUTOSCALING.read_text(encoding="utf-8"), re.DOTALL)
+    triggers = yaml.safe_load(example)["spec"]["triggers"]
+    asked = [re.fullmatch(r'max\((\w+)\{queue="(\w+)"\}\)', each["metadata"]["query"]) for each in triggers]
+    names = {f"{found[1].removeprefix('queueproject_')} {found[2]}" for found in asked if found}
+    assert len(names) == len(triggers) == 2
+    assert names <= scrape(superuser).keys(), "also while nothing waits"
+    assert all(isinstance(value, str) for each in triggers for value in each["metadata"].values())
 
 
 def let_time_pass() -> None:
