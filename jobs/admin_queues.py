@@ -17,7 +17,7 @@ from jobs.admin import ReadOnly
 from jobs.models import Job
 from jobs.models_limits import Limit
 from jobs.models_metrics import Incident, QueueSettings
-from jobs.operations import permits
+from jobs.operations import admitting
 from jobs.operations.asking import CONCURRENCY_KEY
 
 audit.register_action("queue_settings.changed")
@@ -99,7 +99,7 @@ class LimitAdmin(admin.ModelAdmin[Limit]):
 
     @admin.display(description="Under way")
     def under_way(self, obj: Limit) -> int:
-        return permits.held({obj.key})[obj.key]
+        return admitting.held([obj.key])[obj.key]
 
     @admin.display(description="Held back")
     def held_back(self, obj: Limit) -> int:

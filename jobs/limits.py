@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import accumulate
 
 from jobs import queue_settings
-from jobs.models import Job
 
 QUEUE = "queue:"
 """Begins the name of a queue's own limit, and no concurrency key."""
@@ -16,15 +16,15 @@ def prefixes(key: str) -> list[str]:
     return list(accumulate(key.split("/"), "{}/{}".format)) if key else []
 
 
-def of_queue(job: Job) -> list[str]:
-    """The limit on how many jobs of its queue run at once, if there is one."""
-    return [QUEUE + job.queue] if queue_settings.of(job.queue).concurrency else []
+def of_queues(queues: Iterable[str]) -> set[str]:
+    """The limits on how many jobs of these queues run at once."""
+    return {QUEUE + queue for queue in queues if queue_settings.of(queue).concurrency}
 
 
-def of_key(job: Job) -> list[str]:
-    """The limits on how many jobs of its concurrency key are under way."""
+def of_keys(keys: Iterable[str]) -> set[str]:
+    """The limits on how many jobs of these concurrency keys are under way."""
     limits = queue_settings.limits()
-    return [path for path in prefixes(job.concurrency_key) if path in limits]
+    return {path for key in keys for path in prefixes(key) if path in limits} if limits else set()
 
 
 def most(name: str) -> int | None:
@@ -34,6 +34,7 @@ def most(name: str) -> int | None:
     return queue_settings.limits().get(name)
 
 
-def in_force() -> bool:
-    """Whether anything is limited at all: most sites' claims need not ask."""
-    return bool(queue_settings.limits()) or queue_settings.limit_queues()
+def in_force() -> dict[str, int]:
+    """All limits, and how many jobs each allows; mostly none, so that claims need not ask."""
+    queues = queue_settings.concurrencies()
+    return {**{QUEUE + queue: most for queue, most in queues.items()}, **queue_settings.limits()}

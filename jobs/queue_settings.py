@@ -71,9 +71,9 @@ def limits() -> dict[str, int]:
     return _limits.read()
 
 
-def limit_queues() -> bool:
-    """Whether any queue has a limit to how many of its jobs run at once."""
-    return any(row.concurrency for row in _rows.read().values())
+def concurrencies() -> dict[str, int]:
+    """How many jobs of each limited queue may run at once."""
+    return {queue: row.concurrency for queue, row in _rows.read().items() if row.concurrency}
 
 
 def forget() -> None:

@@ -29,13 +29,13 @@ def on_postgresql() -> bool:
     return bool(connection.vendor == "postgresql")
 
 
-def table(**columns: str) -> str:
-    """The set as a table ``f`` with these columns and PostgreSQL types, for FROM; its parameter is ``rows``."""
+def table(parameter: str = "rows", /, **columns: str) -> str:
+    """The set in this parameter as a table ``f`` with these columns and PostgreSQL types, for FROM."""
     if on_postgresql():
         types = ", ".join(f"{name} {type_}" for name, type_ in columns.items())
-        return f"json_to_recordset(%(rows)s::json) AS f({types})"
+        return f"json_to_recordset(%({parameter})s::json) AS f({types})"
     values = ", ".join(f"value->>'{name}' AS {name}" for name in columns)
-    return f"(SELECT {values} FROM json_each(%(rows)s)) AS f"
+    return f"(SELECT {values} FROM json_each(%({parameter})s)) AS f"
 
 
 def as_json(column: str) -> str:
@@ -82,24 +82,46 @@ def execute(statement: str, rows: Rows, **parameters: Any) -> list[tuple[Any, ..
     return _run(_cursor(len(rows)), statement, {"rows": json.dumps(rows), **parameters})
 
 
+def after(first: str, statement: str, rows: Rows, **parameters: Any) -> list[tuple[Any, ...]]:
+    """Run two statements over a set in one trip to PostgreSQL, as one transaction; what the second returns.
+
+    The second has a snapshot of its own, taken when the first has got its locks. Two at once can't be prepared.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(f"{first};{statement}", {"rows": json.dumps(rows), **parameters})
+        while cursor.nextset():
+            pass
+        return list(cursor.fetchall())
+
+
 class Twofold(NamedTuple):
     """A change of a table's rows that returns their ids first, and an INSERT made of the changed.
 
-    ``insert`` ends in FROM, where the changed rows follow. PostgreSQL does both in one statement, SQLite in two.
+    ``insert`` ends in FROM, where the changed rows follow, of which ``told`` says for which it is made. PostgreSQL does
+    both in one statement, SQLite in two. ``before``: a statement over the same set that runs first, so that the change
+    sees all that it waited for; PostgreSQL gets it in the same trip, and takes the two for one transaction.
     """
 
     change: str
     table: str
     insert: str
+    told: str = "true"
+    before: str = ""
 
     def execute(self, rows: Rows, **parameters: Any) -> list[tuple[Any, ...]]:
         """Run it over a set; what the change returns."""
         if on_postgresql():
-            both = f"WITH changed AS ({self.change}), inserted AS ({self.insert} changed) SELECT * FROM changed"
-            return execute(both, rows, **parameters)
+            inserted = f"{self.insert} changed WHERE {self.told}"
+            both = f"WITH changed AS ({self.change}), inserted AS ({inserted}) SELECT * FROM changed"
+            return (
+                execute(both, rows, **parameters) if not self.before else after(self.before, both, rows, **parameters)
+            )
+        if self.before:
+            execute(self.before, rows, **parameters)
         changed = execute(self.change, rows, **parameters)
         ids = [{"id": row[0]} for row in changed]
-        execute(f"{self.insert} {self.table} WHERE id IN (SELECT id FROM {table(id='bigint')})", ids)
+        among_them = f"id IN (SELECT id FROM {table(id='bigint')})"
+        execute(f"{self.insert} {self.table} WHERE {among_them} AND {self.told}", ids)
         return changed
 
 

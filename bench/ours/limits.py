@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from functools import partial
 from statistics import median
 
@@ -12,7 +13,7 @@ from bench.jobtypes import NOTHING
 from bench.measures import Measure
 from bench.systems.processes import Processes
 from bench.systems.system import PROCESSES, System
-from bench.workloads.drain import drain
+from bench.workloads.drain import Drained, drain
 from bench.workloads.working import working
 from jobs import queue_settings
 from jobs.models_limits import Limit
@@ -29,31 +30,38 @@ SEEN_SECONDS = 0.5
 
 def measure(system: System) -> list[Measure]:
     with working(system, system.drainers()) as processes:
-        rates = [(_free(system, processes), _limited(system, processes)) for _ in range(ROUNDS)]
-    free, limited = (median(each) for each in zip(*rates, strict=True))
+        turns = [(_free(system, processes), _limited(system, processes)) for _ in range(ROUNDS)]
+    free, limited = (_typical(each) for each in zip(*turns, strict=True))
     return [
-        Measure("drain with every limit on", limited, "/s", "higher"),
-        Measure("drain with every limit on: ratio", limited / free, "x", "higher"),
+        Measure("drain with every limit on", limited.rate, "/s", "higher"),
+        Measure("drain with every limit on: ratio", limited.rate / free.rate, "x", "higher"),
+        Measure("drain with every limit on: CPU of all a job", limited.cpu / JOBS * 1e6, "us"),
+        Measure("drain with every limit on: CPU of all a job, ratio", limited.cpu / free.cpu, "x"),
     ]
 
 
-def _free(system: System, processes: Processes) -> float:
+def _typical(turns: Sequence[Drained]) -> Drained:
+    """Each of its numbers is the median."""
+    return Drained(*(median(numbers) for numbers in zip(*turns, strict=True)))
+
+
+def _free(system: System, processes: Processes) -> Drained:
     QueueSettings.objects.all().delete()
     Limit.objects.all().delete()
-    return _rate(system, processes, key="")
+    return _drained(system, processes, key="")
 
 
-def _limited(system: System, processes: Processes) -> float:
+def _limited(system: System, processes: Processes) -> Drained:
     """The queue, and a key of two parts, run as many at once as there are slots; two rates and a cap let all in."""
     slots = PROCESSES * settings.CONFIG.worker_concurrency
     QueueSettings.objects.create(queue=NOTHING.queue, concurrency=slots, rate=RATE, waiting=10 * JOBS)
     Limit.objects.create(key=KEY, concurrency=slots)
     Limit.objects.create(key=f"{KEY}/part", concurrency=slots)
-    return _rate(system, processes, key=f"{KEY}/part")
+    return _drained(system, processes, key=f"{KEY}/part")
 
 
-def _rate(system: System, processes: Processes, *, key: str) -> float:
+def _drained(system: System, processes: Processes, *, key: str) -> Drained:
     queue_settings.forget()
     time.sleep(settings.CONFIG.queue_settings_seconds + SEEN_SECONDS)
     load = partial(enqueue_many, NOTHING, [{}] * JOBS, concurrency_key=key)
-    return drain(system, processes, JOBS, load).rate
+    return drain(system, processes, JOBS, load)

@@ -30,6 +30,11 @@ class Drained(NamedTuple):
         """Jobs a second."""
         return self.jobs / self.seconds
 
+    @property
+    def cpu(self) -> float:
+        """CPU seconds of all parts."""
+        return self.workers + self.postgres + self.redis
+
     def costs(self) -> list[Measure]:
         """CPU for each job."""
         parts = {"worker": self.workers, "PostgreSQL": self.postgres, "Redis": self.redis}

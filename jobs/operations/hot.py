@@ -44,7 +44,7 @@ _UNUSED = {
     "finished_at",
 }
 """What running a job asks nothing of; who does gets it by another query."""
-_RUN = tuple(column for column in _ALL if column not in _UNUSED)
+RUN = tuple(column for column in _ALL if column not in _UNUSED)
 _TOLD = {
     "id",
     "public_id",
@@ -70,7 +70,7 @@ _TELLING = tuple(column for column in _ALL if column in _TOLD)
 """What the events and consequences of an end are made of."""
 
 
-def _and_tell(change: str, event: str, data: str) -> sql.Twofold:
+def and_tell(change: str, event: str, data: str) -> sql.Twofold:
     """A change of jobs that tells each one's timeline of it; ``event`` and ``data`` are SQL."""
     insert = f"""
         INSERT INTO jobs_jobevent (job_id, event, run, token, kind, status, data)
@@ -151,7 +151,7 @@ def _insert(vendor: str) -> sql.Twofold:
         INSERT INTO jobs_job ({", ".join([*(str(field.column) for field in shared), *_OWN])})
         SELECT {", ".join([*values, *own])} FROM {sql.table(**_OWN)} WHERE true
         RETURNING {sql.returned(Job, ("id", "public_id", "created_at", "queued_at", "run", "token", "status"))}"""
-    return _and_tell(change, f"CASE status {births} END", "'{}'")
+    return and_tell(change, f"CASE status {births} END", "'{}'")
 
 
 def _cast(field: models.Field[Any, Any]) -> str:
@@ -203,7 +203,7 @@ def claim(
     """
     rows = [{"id": ticket.job_id, "token": ticket.token} for ticket in tickets]
     found = _claim(connection.vendor).execute(rows, worker=worker_id, paused="\n".join(paused), alone=alone)
-    jobs = sql.instances(Job, _RUN, found)
+    jobs = sql.instances(Job, RUN, found)
     return [(job, bool(row[-1])) for job, row in zip(jobs, found, strict=True)]
 
 
@@ -219,10 +219,15 @@ def _claim(vendor: str) -> sql.Twofold:
         SET status = '{Status.RUNNING}', ticketed = false, token = jobs_job.token + 1,
             worker_id = %(worker)s, started_at = COALESCE(jobs_job.started_at, {sql.now()})
         FROM k JOIN f ON f.id = k.id AND f.token = k.token
-        WHERE jobs_job.id = k.id AND k.status = '{Status.QUEUED}' AND k.held_back_by = ''
-            AND {_outside("k.queue", "paused")} AND (NOT {sql.flag("alone")} OR k.scope_id IS NULL)
-        RETURNING {sql.returned(Job, _RUN)}, jobs_job.started_at = {sql.now()}"""
-    return _and_tell(change, "'job.started'", sql.json_object(attempt="attempt"))
+        WHERE jobs_job.id = k.id AND {may_run()}
+        RETURNING {sql.returned(Job, RUN)}, jobs_job.started_at = {sql.now()}"""
+    return and_tell(change, "'job.started'", sql.json_object(attempt="attempt"))
+
+
+def may_run() -> str:
+    """What is asked of a job, locked as ``k``, before it is claimed."""
+    return f"""k.status = '{Status.QUEUED}' AND k.held_back_by = '' AND {_outside("k.queue", "paused")}
+            AND (NOT {sql.flag("alone")} OR k.scope_id IS NULL)"""
 
 
 def _outside(column: str, parameter: str) -> str:
@@ -230,24 +235,6 @@ def _outside(column: str, parameter: str) -> str:
     if sql.on_postgresql():
         return f"NOT {column} = ANY(string_to_array(%({parameter})s, E'\\n'))"
     return f"instr(char(10) || %({parameter})s || char(10), char(10) || {column} || char(10)) = 0"
-
-
-_ADMITTED = ("id", "token", "status", "held_back_by", "queue", "concurrency_key", "started_at")
-"""What limits ask of a job."""
-
-
-def candidates(tickets: Collection[Ticket]) -> list[Job]:
-    """The jobs of these tickets, locked but for those that somebody else has locked; what limits ask of them."""
-    rows = [{"id": ticket.job_id} for ticket in tickets]
-    return sql.instances(Job, _ADMITTED, sql.execute(_candidates(connection.vendor), rows))
-
-
-@cache
-def _candidates(vendor: str) -> str:
-    return f"""
-        WITH f AS MATERIALIZED (SELECT * FROM {sql.table(id="bigint")})
-        SELECT {sql.returned(Job, _ADMITTED)} FROM jobs_job
-        WHERE {sql.among("f")} ORDER BY id {sql.locked(skip=True)}"""
 
 
 # -- lanes -------------------------------------------------------------------------------------------------------
@@ -288,7 +275,7 @@ def _release(vendor: str) -> sql.Twofold:
             WHERE d.job_id = jobs_job.id AND o.status IN ({open_})
         )
         RETURNING {sql.returned(Job, _TELLING)}"""
-    return _and_tell(change, "'job.queued'", "'{}'")
+    return and_tell(change, "'job.queued'", "'{}'")
 
 
 # -- under way ---------------------------------------------------------------------------------------------------
@@ -371,4 +358,4 @@ def _complete(vendor: str) -> sql.Twofold:
         WHERE jobs_job.id = k.id AND k.status = '{Status.RUNNING}'
             AND (NOT {sql.flag("alone")} OR NOT (k.awaiting_approval OR {awaited}))
         RETURNING {sql.returned(Job, _TELLING)}, {awaited}"""
-    return _and_tell(change, "'job.completed'", "'{}'")
+    return and_tell(change, "'job.completed'", "'{}'")

@@ -15,11 +15,10 @@ from django.db.models import DurationField, Q, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
-from jobs import limits
 from jobs.events.ledger import Ledger, ledger
 from jobs.failpoints import failpoint
 from jobs.models import Job, Worker
-from jobs.operations import hot, permits
+from jobs.operations import hot
 from jobs.operations.transitions import Move, apply, lock, start
 from jobs.pauses import pauses
 from jobs.states import Status
@@ -67,30 +66,20 @@ def claim(tickets: Sequence[Ticket], *, worker_id: int, alone: bool = False) -> 
     The rest were stale, doubled, or of queues that are paused, which get new tickets when they are resumed. ``alone``:
     they are thought to have no scope, and those that have none are taken first, in one trip.
     """
-    found = _claim_alone(tickets, worker_id) if alone and not limits.in_force() else []
-    taken = {job.pk for job in found}
-    if rest := [ticket for ticket in tickets if ticket.job_id not in taken]:
+    found: list[Job] = []
+    rest: Sequence[Ticket] = tickets
+    if alone:
+        found, rest = _claim_alone(tickets, worker_id)
+    if rest:
         with ledger() as book:
-            found += _start(book, _permitted(rest) if limits.in_force() else rest, worker_id)
+            found += _start(book, rest, worker_id)
     return found
 
 
-def _claim_alone(tickets: Sequence[Ticket], worker_id: int) -> list[Job]:
+def _claim_alone(tickets: Sequence[Ticket], worker_id: int) -> tuple[list[Job], list[Ticket]]:
     failpoint("in_claim")
     with ledger(alone=True) as book:
         return start(book, tickets, worker_id=worker_id, paused=pauses.queues(), alone=True)
-
-
-def _permitted(tickets: Sequence[Ticket]) -> list[Ticket]:
-    """Those of these that find a permit, their jobs being locked."""
-    found = {job.pk: job for job in hot.candidates(tickets)}
-    fitting = [ticket for ticket in dict.fromkeys(tickets) if _fits(found.get(ticket.job_id), ticket.token)]
-    admitted = {job.pk for job in permits.admit([found[ticket.job_id] for ticket in fitting])}
-    return [ticket for ticket in fitting if ticket.job_id in admitted]
-
-
-def _fits(job: Job | None, token: int) -> bool:
-    return job is not None and job.token == token and job.status == Status.QUEUED and not job.held_back_by
 
 
 def claim_next(
@@ -109,11 +98,11 @@ def claim_next(
         for queue, kind in places:
             if len(tickets) < limit:
                 tickets += hot.first(queue, ticketed=kind, limit=limit - len(tickets))
-        return _start(book, _permitted(tickets) if limits.in_force() else tickets, worker_id)
+        return _start(book, tickets, worker_id)
 
 
 def _start(book: Ledger, tickets: Sequence[Ticket], worker_id: int) -> list[Job]:
-    jobs = start(book, tickets, worker_id=worker_id, paused=pauses.queues()) if tickets else []
+    jobs = start(book, tickets, worker_id=worker_id, paused=pauses.queues())[0] if tickets else []
     failpoint("in_claim")
     return jobs
 

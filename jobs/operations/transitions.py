@@ -17,11 +17,11 @@ from django.conf import settings
 from django.db.models import OuterRef, Subquery
 from django.db.models.functions import Now
 
-from jobs import registry, sql
+from jobs import limits, registry, sql
 from jobs.events.ledger import Ledger, LedgerError
 from jobs.models import Dependency, IfDead, Job, JobStep, Lane, StepKind
 from jobs.models_waits import Wait, WaitState
-from jobs.operations import dispatch, hot, permits, step_events
+from jobs.operations import admitting, dispatch, hot, permits, step_events
 from jobs.states import FINAL, OPEN, TRANSITIONS, RequestStatus, Status
 from jobs.transport import Ticket
 
@@ -91,17 +91,21 @@ def apply(book: Ledger, moves: Sequence[Move], *, parents: dict[int, Job] | None
 
 def start(
     book: Ledger, tickets: Sequence[Ticket], *, worker_id: int, paused: Collection[str], alone: bool = False
-) -> list[Job]:
-    """Claim the jobs of these tickets for a worker, in their order; the stale, doubled and paused are left out.
+) -> tuple[list[Job], list[Ticket]]:
+    """Claim the jobs of these tickets for a worker, in their order, and those tickets that were left out.
 
-    ``alone``: those without a scope, in a ledger of that kind.
+    Those are stale, doubled or paused; who is held back by a limit is not among them. ``alone``: only those without a
+    scope, in a ledger of that kind.
     """
-    found = hot.claim(tickets, worker_id=worker_id, paused=paused, alone=alone)
+    if within := limits.in_force():
+        found, held_back = admitting.claim(tickets, worker_id=worker_id, paused=paused, alone=alone, limits=within)
+    else:
+        found, held_back = hot.claim(tickets, worker_id=worker_id, paused=paused, alone=alone), set()
     claimed = {job.pk: (job, first) for job, first in found}
     ids = dict.fromkeys(ticket.job_id for ticket in tickets)
     jobs = [claimed[job_id][0] for job_id in ids if job_id in claimed]
     _tell_starts(book, [job for job, first in claimed.values() if first and job.scope_id is not None])
-    return jobs
+    return jobs, [ticket for ticket in tickets if ticket.job_id not in claimed and ticket.job_id not in held_back]
 
 
 def _tell_starts(book: Ledger, first: Sequence[Job]) -> None:

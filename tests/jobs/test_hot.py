@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -10,9 +10,11 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from jobs import queue_settings
+from jobs import limits, queue_settings
 from jobs.failpoints import FailpointRaised, arm, disarm
 from jobs.models import Job, JobEvent
+from jobs.models_limits import Limit
+from jobs.models_metrics import QueueSettings
 from jobs.operations import leases
 from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.operations.outcomes import Ended, settle
@@ -59,13 +61,15 @@ def ends(jobs: list[Job]) -> list[Ended]:
 
 
 @pytest.fixture(autouse=True)
-def _warm(config: Callable[..., None]) -> None:
+def _warm(config: Callable[..., None]) -> Iterator[None]:
     """What a process asks once in a while is asked."""
     config(tick_seconds=60, queue_settings_seconds=60)
     pauses.forget()
     queue_settings.forget()
     transport().empty("system")
     settle(ends(claimed([enqueue(ECHO, Plan())])))
+    yield
+    queue_settings.forget()
 
 
 ONE = 1 if connection.vendor == "postgresql" else 2
@@ -132,6 +136,41 @@ def test_a_claim_and_an_end_cost_one_statement_each(count: int) -> None:
     assert statements(lambda: settle(ends(found))) == ONE
     assert Job.objects.filter(status=Status.COMPLETED).count() == count + 1
     assert JobEvent.objects.filter(event="job.completed").count() == count + 1
+
+
+@pytest.mark.parametrize("count", [1, 100])
+def test_under_every_limit_a_claim_is_still_one_trip_and_its_own_transaction(count: int) -> None:
+    every_limit(200)
+    jobs = enqueue_many(ECHO, [Plan()] * count, concurrency_key="openai/gpt-5")
+    worker = leases.register(name="w", queues=["system"], slots=100)
+    tickets = [Ticket(job.pk, job.token) for job in jobs]
+    found: list[Job] = []
+    with CaptureQueriesContext(connection) as queries:
+        found += leases.claim(tickets, worker_id=worker.pk, alone=True)
+    assert len(queries) == (1 if connection.vendor == "postgresql" else 2 + 3)
+    assert [job.pk for job in found] == [job.pk for job in jobs]
+    assert JobEvent.objects.filter(event="job.started", job__in=jobs).count() == count
+    assert statements(lambda: settle(ends(found))) == ONE + 1  # is anybody held back?
+
+
+def test_who_is_held_back_is_not_asked_for_again() -> None:
+    every_limit(2)
+    jobs = enqueue_many(ECHO, [Plan()] * 5, concurrency_key="openai/gpt-5")
+    worker = leases.register(name="w", queues=["system"], slots=100)
+    tickets = [Ticket(job.pk, job.token) for job in jobs]
+    found: list[Job] = []
+    assert statements(lambda: found.extend(leases.claim(tickets, worker_id=worker.pk, alone=True))) <= 3
+    assert [job.pk for job in found] == [job.pk for job in jobs[:2]]
+    assert Job.objects.filter(held_back_by="queue:system").count() == 3
+
+
+def every_limit(most: int) -> None:
+    """On the queue, and on both parts of a concurrency key."""
+    QueueSettings.objects.create(queue="system", concurrency=most)
+    Limit.objects.create(key="openai", concurrency=most)
+    Limit.objects.create(key="openai/gpt-5", concurrency=most)
+    queue_settings.forget()
+    limits.in_force()
 
 
 def test_jobs_with_lanes_and_scopes_end_in_as_many_statements_however_many_they_are() -> None:

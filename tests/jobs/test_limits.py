@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from random import Random
 from threading import Barrier, Thread
 from time import sleep
 
@@ -13,24 +14,26 @@ from django.db import connection
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
-from jobs import failpoints, queue_settings, refusals
+from jobs import failpoints, limits, queue_settings, refusals, sql
 from jobs.errors import Invalid, Refused
+from jobs.events.ledger import ledger
 from jobs.invariants import broken
 from jobs.models import Job, Scope
 from jobs.models_limits import Bucket, Limit
 from jobs.models_metrics import QueueSettings, Rollup
-from jobs.operations import admission, controls, dispatch, leases, permits
+from jobs.operations import admission, admitting, controls, dispatch, leases, permits
 from jobs.operations.asking import OptionFields
 from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.operations.outcomes import Ended, How, settle
 from jobs.rates import BadRate, Rate, parse_rates
 from jobs.states import Status
 from jobs.testing import run_next, run_until_idle
-from jobs.transport import connect, transport
+from jobs.transport import Ticket, connect, transport
 from jobs.why import Reason, why_waiting
 from queueproject.env import QueueDefaults
 from tests.jobs import kinds
 from tests.jobs.kinds import CHILD, ECHO, PARENT, Plan
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -114,7 +117,7 @@ def test_who_is_there_when_a_limit_is_lowered_may_stay_and_nobody_is_let_in(
     assert claim() == []
     assert broken() == {}
     end(Job.objects.get(pk=jobs[0].pk))
-    monkeypatch.setattr(permits, "admit", list)
+    monkeypatch.setattr(limits, "in_force", dict)
     Job.objects.update(held_back_by="")
     assert claim()
     assert set(broken(liveness=False)) == {"permits_stay_within_limits"}
@@ -294,6 +297,58 @@ def test_a_limit_holds_when_many_claim_at_once() -> None:
         thread.join()
     assert len(running) == 5
     assert Job.objects.filter(status=Status.RUNNING).count() == 5
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_many_tickets_at_once_find_the_permits_they_would_find_one_by_one(seed: int) -> None:
+    dice = Random(seed)
+    free = {"queue:system": dice.randint(4, 12), **{key: dice.randint(1, 4) for key in ("a", "a/x", "a/y", "b")}}
+    bound(concurrency=free["queue:system"])
+    for key, most in list(free.items())[1:]:
+        limit(key, most)
+    jobs = [ask(1, concurrency_key=dice.choice(["", "a", "a/x", "a/y", "b", "c"]))[0] for _ in range(20)]
+    dice.shuffle(jobs)
+    expected = []
+    for job in jobs:
+        wanted = {"queue:system", *limits.prefixes(job.concurrency_key)} & free.keys()
+        if all(free[name] > 0 for name in wanted):
+            expected.append(job.pk)
+            free = {name: most - (name in wanted) for name, most in free.items()}
+    worker = leases.register(name="w", queues=["system"], slots=100)
+    found = leases.claim([Ticket(job.pk, 0) for job in jobs], worker_id=worker.pk, alone=True)
+    assert [job.pk for job in found] == expected
+    assert held_back() == len(jobs) - len(expected)
+    assert broken(liveness=False) == {}
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="nothing overlaps a transaction of SQLite")
+def test_those_who_waited_for_one_limit_see_what_each_other_took() -> None:
+    limit("slow", 5)
+    jobs = ask(30, concurrency_key="slow/a")
+    worker = leases.register(name="w", queues=["system"], slots=100)
+    running: list[Job] = []
+
+    def one(part: list[Job]) -> None:
+        tickets = [Ticket(job.pk, 0) for job in part]
+        running.extend(leases.claim(tickets, worker_id=worker.pk, alone=True))
+        connection.close()
+
+    threads = [Thread(target=one, args=[jobs[n::6]]) for n in range(6)]
+    with ledger():
+        admitting.lock({"slow": 5})
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: waiting_for_locks() == len(threads), what="all wait for the limit")
+    for thread in threads:
+        thread.join()
+    assert len(running) == 5
+    assert held_back() == 25
+    assert broken(liveness=False) == {}
+
+
+def waiting_for_locks() -> int:
+    ((count,),) = sql.ask("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    return int(count)
 
 
 # -- rates and caps ----------------------------------------------------------------------------------------------

@@ -63,13 +63,15 @@ def _claim_status() -> None:
 
 
 def _leave_out(module: Any, name: str, words: str) -> None:
-    """Take a condition out of a statement that changes jobs."""
+    """Take some words out of a statement."""
     statement = getattr(module, name)
 
     def without(vendor: str) -> Any:
         whole = statement(vendor)
-        assert words in whole.change
-        return whole._replace(change=whole.change.replace(words, ""))
+        text = whole if isinstance(whole, str) else whole.change
+        assert words in text
+        left = text.replace(words, "")
+        return left if isinstance(whole, str) else whole._replace(change=left)
 
     _replace(name, without, module)
 
@@ -130,6 +132,18 @@ def _unlock(model: str) -> None:
         return rows if rows.model.__name__ == model else lock(rows, *args, **kwargs)
 
     _replace("select_for_update", skip, QuerySet)
+
+
+def _permit_lock() -> None:
+    """Limits that have a row are left as they are, so nobody waits for who locks one."""
+    from jobs.operations import admitting
+
+    lock = admitting._lock
+
+    def without(vendor: str, of: str = "true") -> str:
+        return lock(vendor, of).partition(" DO UPDATE ")[0] + " DO NOTHING"
+
+    _replace("_lock", without, admitting)
 
 
 def _give_back() -> None:
@@ -200,7 +214,7 @@ GUARDS = {
     "idempotency unique": Guard("two jobs for one key", _idempotency, f"{ENGINE} -k many_callers", locks=True),
     "final event unique": Guard("two ends", _one_end, FENCES),
     "scope lock": Guard("a number given twice", _scope_lock, FENCES, locks=True),
-    "permit lock": Guard("one too many at once", lambda: _unlock("Limit"), f"{LIMITS} -k many_claim", locks=True),
+    "permit lock": Guard("one too many at once", _permit_lock, f"{LIMITS} -k many_claim", locks=True),
     "cap lock": Guard("one too many waiting", lambda: _unlock("Bucket"), f"{LIMITS} -k many_ask", locks=True),
     "lane lock": Guard("a place given twice", _lane_lock, FENCES, locks=True),
     "unknown claims": Guard(

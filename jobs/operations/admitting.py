@@ -1,0 +1,195 @@
+"""The claim under limits, as a set in SQL: who finds a permit starts, who can't have one is held back.
+
+Two statements in one trip. The first locks the limits that these jobs need, so whoever else counts waits; the second,
+which so sees all that was claimed before, counts who holds permits and changes the jobs. Where all that ask have room
+they are only counted; where they haven't, the first of them get the permits that are left.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from functools import cache
+from json import dumps
+from typing import Any, NamedTuple
+
+from django.db import connection
+
+from jobs import sql
+from jobs.limits import QUEUE
+from jobs.models import Job
+from jobs.operations import hot
+from jobs.states import OPEN, Status
+from jobs.transport import Ticket
+
+Limits = Mapping[str, int | None]
+"""How many jobs each limit allows, by its name; ``None`` when it is no more."""
+
+
+class Admitted(NamedTuple):
+    """What came of tickets: claimed jobs (``True`` for a first claim), in no order, and the ids of those held back."""
+
+    claimed: list[tuple[Job, bool]]
+    held_back: set[int]
+
+
+def claim(
+    tickets: Collection[Ticket], *, worker_id: int, paused: Collection[str], alone: bool, limits: Limits
+) -> Admitted:
+    """``hot.claim`` within these limits; each takes the tickets in their order."""
+    given = {"limits": _said(limits), "worker": worker_id, "paused": "\n".join(paused), "alone": alone}
+    admitted, left, again = Admitted([], set()), list(dict.fromkeys(tickets)), True
+    while left and again:
+        claimed, held_back = _claim_some(left, given)
+        admitted.claimed.extend(claimed)
+        admitted.held_back.update(held_back)
+        known = held_back | {job.pk for job, _ in claimed}
+        left = [ticket for ticket in left if ticket.job_id not in known]
+        again = bool(held_back)  # with these out of the way there may be room under their other limits
+    return admitted
+
+
+def _claim_some(tickets: Sequence[Ticket], given: Mapping[str, Any]) -> Admitted:
+    rows = [{"id": ticket.job_id, "token": ticket.token, "n": n} for n, ticket in enumerate(tickets)]
+    found = _claim(connection.vendor).execute(rows, **given)
+    jobs = sql.instances(Job, hot.RUN, found)
+    claimed = [(job, bool(row[-1])) for job, row in zip(jobs, found, strict=True) if not job.held_back_by]
+    return Admitted(claimed, {job.pk for job in jobs if job.held_back_by})
+
+
+def lock(limits: Limits) -> None:
+    """Lock the rows of these limits, noting by which is admitted from now on where they were others before."""
+    sql.ask(_lock(connection.vendor), limits=_said(limits))
+
+
+def held(names: Collection[str]) -> Counter[str]:
+    """How many jobs hold permits of each of these limits."""
+    found = sql.ask(_held(connection.vendor), limits=_said(dict.fromkeys(names)))
+    return Counter({name: int(taken) for name, taken in found})
+
+
+def _said(limits: Limits) -> str:
+    """A queue's limit is named before those of a key, and a path before the longer ones."""
+    names = sorted(limits, key=lambda name: (not name.startswith(QUEUE), name))
+    return dumps([{"name": name, "most": limits[name], "n": n} for n, name in enumerate(names)])
+
+
+# -- the statements ----------------------------------------------------------------------------------------------
+
+_NEEDS = f"(l.name = '{QUEUE}' || p.queue OR substr(p.key || '/', 1, length(l.name) + 1) = l.name || '/')"
+"""That jobs of a kind, ``p``, need a permit of a limit, ``l``: it is their queue's, or a part of their key's path."""
+
+_HOLDS_QUEUES = f"status = '{Status.RUNNING}' AND queue = substr(l.name, {len(QUEUE) + 1})"
+
+_OPEN = ", ".join(f"'{status}'" for status in sorted(OPEN))
+_HOLDS_KEYS = f"""
+    started_at IS NOT NULL AND concurrency_key <> '' AND status IN ({_OPEN})
+    AND substr(concurrency_key || '/', 1, length(l.name) + 1) = l.name || '/'"""
+"""Through its waits and retries."""
+
+
+def _taken(most: str = "") -> str:
+    """How many jobs hold a permit of a limit, ``l``; or ``most``, where there are more."""
+    limit = f"LIMIT {most}" if most and sql.on_postgresql() else ""
+    counted = "(SELECT count(*) FROM (SELECT 1 FROM jobs_job WHERE {} {}) AS held)"
+    of_queue, of_key = counted.format(_HOLDS_QUEUES, limit), counted.format(_HOLDS_KEYS, limit)
+    return f"CASE WHEN substr(l.name, 1, {len(QUEUE)}) = '{QUEUE}' THEN {of_queue} ELSE {of_key} END"
+
+
+def _limits() -> str:
+    return f"(SELECT * FROM {sql.table('limits', name='text', most='int', n='int')})"
+
+
+@cache
+def _held(vendor: str) -> str:
+    return f"""
+        SELECT l.name, {_taken()} FROM {_limits()} AS l"""
+
+
+@cache
+def _lock(vendor: str, of: str = "true") -> str:
+    """Rows that are missing are made. A conflict locks the row, also where there is nothing to update."""
+    differs = "IS DISTINCT FROM" if sql.on_postgresql() else "IS NOT"
+    return f"""
+        INSERT INTO jobs_limit (key, enforced, enforced_since)
+        SELECT l.name, l.most, {sql.now()} FROM {_limits()} AS l WHERE {of} ORDER BY l.name
+        ON CONFLICT (key) DO UPDATE SET enforced = excluded.enforced, enforced_since = excluded.enforced_since
+        WHERE jobs_limit.enforced {differs} excluded.enforced"""
+
+
+_WALK = "SET LOCAL enable_bitmapscan = off;"
+"""An index is walked entry by entry, which forgets those of jobs that run no more; else every claim would read them all
+again until the next vacuum."""
+
+
+def _lock_needed(vendor: str) -> str:
+    """Whatever has become of the jobs: what they need never changes, but what state they are in may."""
+    kinds = f"""
+        SELECT DISTINCT queue, concurrency_key AS key FROM jobs_job
+        WHERE {sql.among(sql.table(id="bigint"))}"""
+    return (_WALK if sql.on_postgresql() else "") + _lock(
+        vendor, f"EXISTS (SELECT 1 FROM ({kinds}) AS p WHERE {_NEEDS})"
+    )
+
+
+@cache
+def _claim(vendor: str) -> sql.Twofold:
+    """Jobs of a kind need the same permits. Where a limit has not room for all, they are ranked in the tickets' order.
+
+    Who fits under each of its limits starts; who doesn't is held back by the first of them that has no room left. If
+    none has, some before it in the ranks were held back by another: it is left as it is.
+    """
+    change = f"""
+        WITH f AS MATERIALIZED (SELECT * FROM {sql.table(id="bigint", token="int", n="int")}),
+        l AS MATERIALIZED {_limits()},
+        k AS MATERIALIZED (
+            SELECT id, token, status, held_back_by, queue, scope_id, concurrency_key, started_at FROM jobs_job
+            WHERE {sql.among("f")} ORDER BY id {sql.locked(skip=True)}
+        ),
+        asking AS MATERIALIZED (
+            SELECT k.id, f.n, k.queue, CASE WHEN k.started_at IS NULL THEN k.concurrency_key ELSE '' END AS key
+            FROM k JOIN f ON f.id = k.id AND f.token = k.token WHERE {hot.may_run()}
+        ),
+        kinds AS MATERIALIZED (SELECT queue, key, count(*) AS many FROM asking GROUP BY queue, key),
+        needs AS MATERIALIZED (SELECT p.queue, p.key, p.many, l.name, l.n FROM kinds AS p JOIN l ON {_NEEDS}),
+        room AS MATERIALIZED (
+            SELECT l.name, l.most - {_taken("l.most")} AS free,
+                (SELECT sum(many) FROM needs WHERE needs.name = l.name) AS asked
+            FROM l WHERE l.name IN (SELECT name FROM needs)
+        ),
+        shut AS MATERIALIZED (SELECT queue, key FROM needs JOIN room ON room.name = needs.name WHERE room.free <= 0),
+        hoping AS MATERIALIZED (SELECT * FROM asking WHERE (queue, key) NOT IN (SELECT queue, key FROM shut)),
+        ranked AS MATERIALIZED (
+            SELECT h.id, room.free, row_number() OVER (PARTITION BY room.name ORDER BY h.n) AS rank
+            FROM room JOIN needs ON needs.name = room.name
+            JOIN hoping h ON h.queue = needs.queue AND h.key = needs.key WHERE room.asked > room.free
+        ),
+        fitting AS MATERIALIZED (SELECT * FROM hoping WHERE id NOT IN (SELECT id FROM ranked WHERE rank > free)),
+        used_up AS MATERIALIZED (
+            SELECT room.name FROM room WHERE room.asked > room.free AND room.free <= (
+                SELECT count(*) FROM fitting a JOIN needs ON needs.queue = a.queue AND needs.key = a.key
+                WHERE needs.name = room.name
+            )
+        ),
+        v AS MATERIALIZED (
+            SELECT id, '' AS stop FROM fitting
+            UNION ALL
+            SELECT id, (
+                SELECT needs.name FROM needs JOIN used_up ON used_up.name = needs.name
+                WHERE needs.queue = asking.queue AND needs.key = asking.key ORDER BY needs.n LIMIT 1
+            ) FROM asking WHERE id NOT IN (SELECT id FROM fitting)
+        )
+        UPDATE jobs_job
+        SET status = CASE v.stop WHEN '' THEN '{Status.RUNNING}' ELSE '{Status.QUEUED}' END,
+            held_back_by = v.stop, ticketed = false,
+            token = jobs_job.token + CASE v.stop WHEN '' THEN 1 ELSE 0 END,
+            worker_id = CASE v.stop WHEN '' THEN {_integer("worker")} END,
+            started_at = COALESCE(jobs_job.started_at, CASE v.stop WHEN '' THEN {sql.now()} END)
+        FROM v WHERE jobs_job.id = v.id AND v.stop IS NOT NULL
+        RETURNING {sql.returned(Job, hot.RUN)}, jobs_job.started_at = {sql.now()}"""
+    both = hot.and_tell(change, "'job.started'", sql.json_object(attempt="attempt"))
+    return both._replace(told=f"status = '{Status.RUNNING}'", before=_lock_needed(vendor))
+
+
+def _integer(parameter: str) -> str:
+    return f"%({parameter})s::bigint" if sql.on_postgresql() else f"%({parameter})s"
