@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from games.models import Decisions, Game, Turn
 from games.operations import chat
 from jobs.ephemeral import Ephemeral
-from jobs.models import Job
+from jobs.execution import execute
+from jobs.inline import inline_context
+from jobs.models import Job, Worker
+from jobs.operations import leases
+from jobs.operations.outcomes import settle
 from jobs.testing import run_until_idle
 from jobs.transport import RedisTransport
 from tests.cast import Cast
@@ -93,3 +99,18 @@ def test_chats_and_actions_of_a_game_are_one_line_in_the_order_of_arrival(cast: 
     assert fresh(second).request_status == "awaiting_approval"
     rule(cast.dm, second)
     assert fresh(third).request_status == "awaiting_approval"
+
+
+def test_a_turn_costs_no_more_statements_than_it_must(cast: Cast) -> None:
+    """Three claims: the turn until it calls for a draft, the draft, and the rest."""
+    Game.objects.update(decisions=Decisions.NEVER)
+    chat(user=cast.player1, game=cast.game, text="Hello?")
+    run_until_idle()  # what a process asks once in a while is asked
+    chat(user=cast.player1, game=cast.game, text="Is anybody down there?")
+    costs = []
+    for _ in range(3):
+        claimed = leases.claim_next(["player_actions", "llm"], limit=1, worker_id=Worker.objects.get().pk)
+        with CaptureQueriesContext(connection) as queries:
+            settle([ended for job in claimed if (ended := execute(job, inline_context))])
+        costs.append(sum(not query["sql"].startswith(("BEGIN", "COMMIT")) for query in queries))
+    assert costs == ([9, 14, 24] if connection.vendor == "postgresql" else [10, 14, 26])
