@@ -13,52 +13,34 @@ from jobs.failpoints import failpoint
 from jobs.models import Dependency, IfDead, Job, JobTag, Scope
 from jobs.operations import admission, dispatch, hot, transitions
 from jobs.operations.asking import Options
-from jobs.operations.fairness import standing
 from jobs.states import Status
 
 
-def insert(book: Ledger, job: Job, options: Options) -> Job:
-    """Record a request, in the caller's ledger, which has locked its lane."""
-    _place(book, job, options)
-    unfinished = _unfinished(job, options)
-    admission.admit([job], scope=options.scope)
-    ahead = transitions.take_place(book, job) if job.lane_id is not None and job.scheduled_at is None else 0
-    status = Status.SCHEDULED if job.scheduled_at else Status.PENDING if ahead or unfinished else Status.QUEUED
-    born(book, job, status)
-    tag([job], options.tags)
-    if unfinished:
-        Dependency.objects.bulk_create(Dependency(job=job, on=on, if_dead=options.if_dead) for on in unfinished)
-    book.tell(job, "request.queued", {"kind": job.type, "position": ahead})
-    failpoint("in_enqueue")
-    return job
-
-
-def insert_all(book: Ledger, jobs: list[Job], options: Options) -> None:
-    """``insert`` for requests that differ in their payload only, in a few statements."""
+def insert(book: Ledger, jobs: Sequence[Job], options: Options) -> None:
+    """Record requests that differ in their payload only, in the caller's ledger, which has locked their lane."""
     if not jobs:
         return
     first = jobs[0]
     _place(book, first, options)
-    for job in jobs:
+    for job in jobs[1:]:
         job.scope, job.lane = first.scope, first.lane
     unfinished = _unfinished(first, options)
-    ahead = 0
-    if first.lane_id is not None and first.scheduled_at is None:
-        ahead = transitions.take_places(book, jobs)
     admission.admit(jobs, scope=options.scope)
-    for index, job in enumerate(jobs):
-        behind = bool(unfinished) or (first.lane_id is not None and ahead + index > 0)
+    in_lane = first.lane_id is not None and first.scheduled_at is None
+    ahead = transitions.take_places(book, jobs) if in_lane else 0
+    positions = range(ahead, ahead + len(jobs)) if in_lane else [0] * len(jobs)
+    for job, position in zip(jobs, positions, strict=True):
+        behind = position or unfinished
         job.status = Status.SCHEDULED if job.scheduled_at else Status.PENDING if behind else Status.QUEUED
-    leading = line_up(jobs)
-    hot.insert(jobs)
+    born(book, jobs)
     tag(jobs, options.tags)
     if unfinished:
         Dependency.objects.bulk_create(
             Dependency(job=job, on=on, if_dead=options.if_dead) for job in jobs for on in unfinished
         )
-    for index, job in enumerate(jobs):
-        book.tell(job, "request.queued", {"kind": job.type, "position": ahead + index if job.lane_id else 0})
-    book.pushes += [dispatch.push(job, front=job is leading) for job in jobs if job.ticketed]
+    for job, position in zip(jobs, positions, strict=True):
+        book.tell(job, "request.queued", {"kind": job.type, "position": position})
+    failpoint("in_enqueue")
 
 
 def _place(book: Ledger, job: Job, options: Options) -> None:
@@ -93,29 +75,15 @@ def _unfinished(job: Job, options: Options) -> list[Job]:
     return [on for on in found.values() if not on.ended]
 
 
-def born(book: Ledger, job: Job, status: Status) -> Job:
-    """Record one job in this status, with its ticket if it may have one."""
-    job.status = status
-    leading = line_up([job])
-    hot.insert([job])
-    if job.ticketed:
-        book.pushes.append(dispatch.push(job, front=leading is job))
-    return job
+def born(book: Ledger, jobs: Sequence[Job]) -> None:
+    """Record jobs of one type, queue and flow in their statuses, in their order, with tickets for those that may.
 
-
-def line_up(jobs: Sequence[Job]) -> Job | None:
-    """Rank these jobs of one queue and one flow, and mark as many of the queued as may have a ticket now.
-
-    The one that comes before all that have tickets, if one does: its own goes to the front.
+    The ticket of one that comes before all that have tickets goes to the front.
     """
     first = jobs[0]
-    stands = standing(first.queue, first.fair_key)
-    leads = stands.leads(first.priority)
-    room = 0 if stands.behind or dispatch.full(first.queue) else settings.CONFIG.ticket_window
-    for index, job in enumerate(jobs):
-        job.rank = stands.rank + index
-        job.ticketed = job.status == Status.QUEUED and index < max(room, leads)
-    return first if leads else None
+    room = 0 if dispatch.full(first.queue) else settings.CONFIG.ticket_window
+    leads = hot.insert(jobs, room=room)
+    book.pushes += [dispatch.push(job, front=leads and job is first) for job in jobs if job.ticketed]
 
 
 def tag(jobs: Sequence[Job], tags: Sequence[str]) -> None:

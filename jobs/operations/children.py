@@ -12,9 +12,8 @@ from jobs import limits
 from jobs.errors import HandlerMisuse, Invalid
 from jobs.events.ledger import Ledger
 from jobs.models import Job
-from jobs.operations import dispatch, hot
 from jobs.operations.asking import Options, new_job
-from jobs.operations.births import born, line_up, tag
+from jobs.operations.births import born, tag
 from jobs.registry import JobType
 from jobs.states import Status
 
@@ -23,7 +22,7 @@ def insert_child(book: Ledger, parent: Job, job_type: JobType, payload: dict[str
     """A child job, in the transaction that makes its locked parent wait; it inherits owner, scope and priority."""
     child = _child(parent, job_type, payload, step)
     _refuse_ancestors_key(child, parent)
-    born(book, child, Status.QUEUED)
+    born(book, [child])
     tag([child], job_type.tags)
     return child
 
@@ -35,12 +34,10 @@ def insert_children(book: Ledger, parent: Job, calls: Sequence[tuple[str, JobTyp
     children = [_child(parent, job_type, payload, step) for step, job_type, payload in calls]
     for child in {child.concurrency_key: child for child in children}.values():
         _refuse_ancestors_key(child, parent)
-    leading = [line_up([child for child in children if child.queue == queue]) for queue in {c.queue for c in children}]
     for kind in {(child.type, child.version): None for child in children}:
         alike = [child for child in children if (child.type, child.version) == kind]
-        hot.insert(alike)
+        born(book, alike)
         tag(alike, alike[0].declared().tags)
-    book.pushes += [dispatch.push(child, front=child in leading) for child in children if child.ticketed]
 
 
 def _child(parent: Job, job_type: JobType, payload: dict[str, Any], step: str) -> Job:

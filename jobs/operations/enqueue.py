@@ -20,7 +20,7 @@ from jobs.events.ledger import Ledger, ledger
 from jobs.models import IdempotencyKey, Job
 from jobs.operations import admission
 from jobs.operations.asking import OptionFields, Options, Owner, new_job, new_jobs, options_of, validated
-from jobs.operations.births import insert, insert_all
+from jobs.operations.births import insert
 from jobs.registry import JobType
 from jobs.states import Status
 
@@ -68,7 +68,8 @@ def enqueue(
             return _once(book, new, chosen, chosen.owner, idempotency_key)
         if unique:
             return _single(book, new, chosen, replace)
-        return insert(book, new, chosen)
+        insert(book, [new], chosen)
+        return new
 
 
 def enqueue_many(
@@ -84,7 +85,7 @@ def enqueue_many(
     jobs = new_jobs(job_type, payloads, chosen)
     lanes = [chosen.ordering_key] if chosen.ordering_key else ()
     with refusals.counted(chosen.queue or job_type.queue, len(jobs)), ledger(lanes=lanes) as book:
-        insert_all(book, jobs, chosen)
+        insert(book, jobs, chosen)
     return jobs
 
 
@@ -96,9 +97,9 @@ def _once(book: Ledger, job: Job, options: Options, owner: Owner, key: str) -> J
         return existing
     try:
         with ledger():
-            inserted = insert(book, job, options)
-            IdempotencyKey.objects.create(owner_id=owner.pk, operation=operation, key=key, digest=digest, job=inserted)
-            return inserted
+            insert(book, [job], options)
+            IdempotencyKey.objects.create(owner_id=owner.pk, operation=operation, key=key, digest=digest, job=job)
+            return job
     except IntegrityError:
         # Another transaction used the key between our look and our insert; it has committed by now.
         existing = _earlier(owner, operation, key, digest)
@@ -116,7 +117,8 @@ def _single(book: Ledger, job: Job, options: Options, replace: bool) -> Job:
         return existing
     try:
         with ledger():
-            return insert(book, job, options)
+            insert(book, [job], options)
+            return job
     except IntegrityError:
         # Another transaction made it between our look and our insert; it has committed by now.
         return same.get()

@@ -5,47 +5,33 @@ own flow that still waits, and no less than the rank of the job that is next in 
 a priority, jobs are handed out by rank.
 """
 
-from __future__ import annotations
-
-from typing import NamedTuple
-
-from jobs import sql
-
 _NEXT = (
     "(SELECT {column} FROM jobs_job WHERE queue = %(queue)s AND status = 'queued' AND held_back_by = ''"
     " AND ticketed = {ticketed} ORDER BY priority, rank, id LIMIT 1)"
 )
-_STANDING = ", ".join(
-    (
-        "SELECT (SELECT max(rank) FROM jobs_job WHERE queue = %(queue)s AND fair_key = %(flow)s"
-        " AND status IN ('pending', 'queued'))",
-        _NEXT.format(column="priority", ticketed="true"),
-        _NEXT.format(column="rank", ticketed="true"),
-        _NEXT.format(column="rank", ticketed="false"),
-        "(SELECT min(rank) FROM jobs_job WHERE queue = %(queue)s AND status = 'pending')",
-    )
-)
 
+STANDING = f"""
+    SELECT
+        rank,
+        COALESCE(%(priority)s < first_priority OR %(priority)s = first_priority AND rank < first_rank, false) AS leads,
+        next_rank IS NOT NULL AS behind
+    FROM (
+        SELECT *, CASE WHEN last >= virtual_time THEN last + 1 ELSE virtual_time END AS rank
+        FROM (
+            SELECT *, COALESCE(first_rank, next_rank, pending_rank, 0) AS virtual_time
+            FROM (
+                SELECT
+                    (SELECT max(rank) FROM jobs_job WHERE queue = %(queue)s AND fair_key = %(fair_key)s
+                        AND status IN ('pending', 'queued')) AS last,
+                    {_NEXT.format(column="priority", ticketed="true")} AS first_priority,
+                    {_NEXT.format(column="rank", ticketed="true")} AS first_rank,
+                    {_NEXT.format(column="rank", ticketed="false")} AS next_rank,
+                    (SELECT min(rank) FROM jobs_job WHERE queue = %(queue)s AND status = 'pending') AS pending_rank
+            ) AS looked_up
+        ) AS timed
+    ) AS ranked"""
+"""How a queue stands for one flow, by index look-ups; its parameters are ``queue``, ``fair_key`` and ``priority``.
 
-class Standing(NamedTuple):
-    """How a queue stands for one flow.
-
-    ``rank``: what its next job gets. ``first``: the (priority, rank) of the job at the front of the queue's list, if
-    there is one. ``behind``: whether jobs that may run wait for a ticket.
-    """
-
-    rank: int
-    first: tuple[int, int] | None
-    behind: bool
-
-    def leads(self, priority: int) -> bool:
-        """Whether a job of this priority would run before all that have tickets."""
-        return self.first is not None and (priority, self.rank) < self.first
-
-
-def standing(queue: str, flow: str) -> Standing:
-    """How the queue stands for this flow, in one statement of index look-ups."""
-    ((last, priority, ticketed, unticketed, pending),) = sql.ask(_STANDING, queue=queue, flow=flow)
-    now = next((rank for rank in (ticketed, unticketed, pending) if rank is not None), 0)
-    rank = now if last is None else max(last + 1, now)
-    return Standing(rank, None if ticketed is None else (priority, ticketed), unticketed is not None)
+``rank``: what the flow's next job gets. ``leads``: whether that job, of this priority, comes before all that have a
+ticket, if any has. ``behind``: whether jobs that may run wait for a ticket.
+"""

@@ -14,6 +14,7 @@ from django.db import connection, models
 
 from jobs import sql
 from jobs.models import Job, JobStep
+from jobs.operations.fairness import STANDING
 from jobs.states import BIRTHS, OPEN, Status
 from jobs.transport import Ticket
 
@@ -83,47 +84,52 @@ def and_tell(change: str, event: str, data: str) -> sql.Twofold:
 _OWN = {
     "public_id": "uuid",
     "status": "text",
-    "ticketed": "boolean",
-    "rank": "bigint",
     "place": "bigint",
     "step": "text",
     "payload": "text",
 }
 """The columns in which jobs that are born together differ, with PostgreSQL types."""
+_STANDING = ("rank", "ticketed")
+"""What the statement finds out for each of them."""
 
 
-def insert(jobs: Sequence[Job]) -> None:
-    """Write new jobs of one type that differ in payload, place and step only; sets their ids, in their order.
+def insert(jobs: Sequence[Job], *, room: int) -> bool:
+    """Write new jobs of one type, queue and flow that differ in status, payload, place and step only, in their order.
 
-    Each one's timeline begins with how it was born.
+    Sets their ids and ranks, and marks as ``ticketed`` the first ``room`` of the queued, or none if others wait for a
+    ticket. Whether the first of them leads: it comes before all that have tickets, and has one in any case. Each
+    one's timeline begins with how it was born.
     """
-    for index in range(0, len(jobs), INSERT_ROWS):
-        _insert_some(jobs[index : index + INSERT_ROWS])
+    leads = [
+        _insert_some(jobs[index : index + INSERT_ROWS], max(room - index, 0))
+        for index in range(0, len(jobs), INSERT_ROWS)
+    ]
+    return leads[0]
 
 
-def _insert_some(jobs: Sequence[Job]) -> None:
+def _insert_some(jobs: Sequence[Job], room: int) -> bool:
     rows = [
         {
+            "n": n,
             "public_id": job.public_id.hex,
             "status": job.status,
-            "ticketed": job.ticketed,
-            "rank": job.rank,
             "place": job.place,
             "step": job.step,
             "payload": sql.text(job.payload),
         }
-        for job in jobs
+        for n, job in enumerate(jobs)
     ]
     shared = {
         str(field.column): field.get_db_prep_save(_value(jobs[0], field), connection) for field in _shared_fields()
     }
-    written = _insert(connection.vendor).execute(rows, **shared)
-    by_public_id = {_hex(public_id): (pk, created, queued) for pk, public_id, created, queued, *_ in written}
+    written = _insert(connection.vendor).execute(rows, **shared, room=room)
+    by_public_id = {_hex(row[1]): row for row in written}
     convert = sql.converter(Job._meta.get_field("created_at")) or (lambda value: value)
     for job in jobs:
-        job.pk, created, queued = by_public_id[job.public_id.hex]
-        job.created_at, job.queued_at = convert(created), convert(queued)
+        job.pk, _, created, queued, job.rank, ticketed, *_ = by_public_id[job.public_id.hex]
+        job.created_at, job.queued_at, job.ticketed = convert(created), convert(queued), bool(ticketed)
         job._state.adding, job._state.db = False, connection.alias
+    return bool(written[0][-1])
 
 
 def _value(job: Job, field: models.Field[Any, Any]) -> Any:
@@ -137,7 +143,7 @@ def _hex(value: Any) -> str:
 @cache
 def _shared_fields() -> tuple[models.Field[Any, Any], ...]:
     """What jobs that are born together have in common. Times are the database's own."""
-    own = {*_OWN, "id", "created_at", "queued_at"}
+    own = {*_OWN, *_STANDING, "id", "created_at", "queued_at"}
     return tuple(field for field in Job._meta.concrete_fields if field.column not in own)
 
 
@@ -146,11 +152,15 @@ def _insert(vendor: str) -> sql.Twofold:
     shared = _shared_fields()
     values = [_cast(field) for field in shared]
     own = [sql.as_json(name) if name == "payload" else name for name in _OWN]
+    ticketed = f"f.status = '{Status.QUEUED}' AND (n < %(room)s AND NOT behind OR n = 0 AND leads)"
     births = " ".join(f"WHEN '{status}' THEN '{event}'" for status, event in BIRTHS.items())
+    back = ("id", "public_id", "created_at", "queued_at", *_STANDING, "run", "token", "status")
     change = f"""
-        INSERT INTO jobs_job ({", ".join([*(str(field.column) for field in shared), *_OWN])})
-        SELECT {", ".join([*values, *own])} FROM {sql.table(**_OWN)} WHERE true
-        RETURNING {sql.returned(Job, ("id", "public_id", "created_at", "queued_at", "run", "token", "status"))}"""
+        WITH stands AS MATERIALIZED ({STANDING})
+        INSERT INTO jobs_job ({", ".join([*(str(field.column) for field in shared), *_OWN, *_STANDING])})
+        SELECT {", ".join([*values, *own])}, rank + n, {ticketed}
+        FROM {sql.table(n="int", **_OWN)} CROSS JOIN stands WHERE true
+        RETURNING {sql.returned(Job, back)}, (SELECT leads FROM stands)"""
     return and_tell(change, f"CASE status {births} END", "'{}'")
 
 
