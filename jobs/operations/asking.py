@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from itertools import islice
 from typing import Any, Protocol, TypedDict
 
@@ -97,26 +98,34 @@ def new_job(job_type: JobType, body: dict[str, Any], options: Options, *, unique
         raise Invalid("backoff is a list of seconds, none below 0")
     queue = _queue(job_type, options)
     now = timezone.now()
-    return Job(
-        type=job_type.name,
-        version=job_type.version,
-        queue=queue,
-        concurrency_key=_concurrency_key(options.concurrency_key or job_type.concurrency_key),
-        fair_key=options.fair_key or options.scope or (f"user:{options.owner.pk}" if options.owner else ""),
-        priority=options.priority,
-        max_attempts=options.max_attempts
+    values = {
+        "public_id": uuid7(),
+        "type": job_type.name,
+        "version": job_type.version,
+        "queue": queue,
+        "concurrency_key": _concurrency_key(options.concurrency_key or job_type.concurrency_key),
+        "fair_key": options.fair_key or options.scope or (f"user:{options.owner.pk}" if options.owner else ""),
+        "priority": options.priority,
+        "max_attempts": options.max_attempts
         or queue_settings.of(queue).max_attempts
         or job_type.max_attempts
         or settings.CONFIG.max_attempts,
-        backoff=list(delays) if delays is not None else None,
-        timeout_seconds=options.timeout.total_seconds() if options.timeout else None,
-        keep_seconds=options.keep_for.total_seconds() if options.keep_for else None,
-        unique_key=unique,
-        payload=body,
-        owner_id=options.owner.pk if options.owner else None,
-        scheduled_at=now + options.delay if options.delay else options.scheduled_at,
-        expires_at=now + options.expires_in if options.expires_in else None,
-    )
+        "backoff": list(delays) if delays is not None else None,
+        "timeout_seconds": options.timeout.total_seconds() if options.timeout else None,
+        "keep_seconds": options.keep_for.total_seconds() if options.keep_for else None,
+        "unique_key": unique,
+        "payload": body,
+        "owner_id": options.owner.pk if options.owner else None,
+        "scheduled_at": now + options.delay if options.delay else options.scheduled_at,
+        "expires_at": now + options.expires_in if options.expires_in else None,
+    }
+    return sql.made(Job, {**_blank(), **values}, adding=True)
+
+
+@cache
+def _blank() -> dict[str, Any]:
+    """A new job's values, before anything is said of it."""
+    return {name: value for name, value in Job().__dict__.items() if name != "_state"}
 
 
 def new_jobs(job_type: JobType, payloads: Sequence[BaseModel | dict[str, Any]], options: Options) -> list[Job]:

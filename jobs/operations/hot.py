@@ -91,6 +91,25 @@ _OWN = {
 """The columns in which jobs that are born together differ, with PostgreSQL types."""
 _STANDING = ("rank", "ticketed")
 """What the statement finds out for each of them."""
+_LATER = {
+    "outcome": "''",
+    "held_back_by": "''",
+    "run": "1",
+    "token": "0",
+    "attempt": "1",
+    "strikes": "0",
+    "lease_losses": "0",
+    "worker_id": "NULL",
+    "fingerprint": "''",
+    "awaiting_approval": "false",
+    "result": "NULL",
+    "error": "NULL",
+    "progress": "NULL",
+    "cancel_requested_at": "NULL",
+    "started_at": "NULL",
+    "finished_at": "NULL",
+}
+"""What only becomes of a job once it is there, and as what it begins."""
 
 
 def insert(jobs: Sequence[Job], *, room: int) -> bool:
@@ -143,7 +162,7 @@ def _hex(value: Any) -> str:
 @cache
 def _shared_fields() -> tuple[models.Field[Any, Any], ...]:
     """What jobs that are born together have in common. Times are the database's own."""
-    own = {*_OWN, *_STANDING, "id", "created_at", "queued_at"}
+    own = {*_OWN, *_STANDING, *_LATER, "id", "created_at", "queued_at"}
     return tuple(field for field in Job._meta.concrete_fields if field.column not in own)
 
 
@@ -157,8 +176,8 @@ def _insert(vendor: str) -> sql.Twofold:
     back = ("id", "public_id", "created_at", "queued_at", *_STANDING, "run", "token", "status")
     change = f"""
         WITH stands AS MATERIALIZED ({STANDING})
-        INSERT INTO jobs_job ({", ".join([*(str(field.column) for field in shared), *_OWN, *_STANDING])})
-        SELECT {", ".join([*values, *own])}, rank + n, {ticketed}
+        INSERT INTO jobs_job ({", ".join([*(str(field.column) for field in shared), *_LATER, *_OWN, *_STANDING])})
+        SELECT {", ".join([*values, *_LATER.values(), *own])}, rank + n, {ticketed}
         FROM {sql.table(n="int", **_OWN)} CROSS JOIN stands WHERE true
         RETURNING {sql.returned(Job, back)}, (SELECT leads FROM stands)"""
     return and_tell(change, f"CASE status {births} END", "'{}'")

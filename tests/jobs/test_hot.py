@@ -15,7 +15,7 @@ from jobs.failpoints import FailpointRaised, arm, disarm
 from jobs.models import Job, JobEvent
 from jobs.models_limits import Limit
 from jobs.models_metrics import QueueSettings
-from jobs.operations import leases
+from jobs.operations import hot, leases
 from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.operations.outcomes import Ended, settle
 from jobs.pauses import pauses
@@ -78,6 +78,17 @@ ONE = 1 if connection.vendor == "postgresql" else 2
 
 def test_one_job_costs_one_statement_to_enqueue() -> None:
     assert statements(lambda: enqueue(ECHO, Plan())) == ONE
+
+
+def test_a_recorded_job_is_the_one_that_was_made_and_else_as_the_model_begins() -> None:
+    made = enqueue(ECHO, Plan(text="a"), priority=3, backoff=[1, 2])
+    recorded = Job.objects.get(pk=made.pk)
+    begin = Job()
+    for field in Job._meta.concrete_fields:
+        value = getattr(recorded, field.attname)
+        assert value == getattr(made, field.attname), field.attname
+        if field.column in hot._LATER:
+            assert value == getattr(begin, field.attname), field.attname
 
 
 @pytest.mark.parametrize(
