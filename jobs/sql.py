@@ -2,7 +2,7 @@
 
 A set travels as one JSON array and is read as a table, alike on PostgreSQL and SQLite: an ORM transaction for each job
 costs twenty times as much. Small sets run as prepared statements, which saves the planning; large ones don't, because
-a plan that was made for ten rows is a bad one for a hundred.
+a plan that was made for ten rows is a bad one for a hundred, unless nothing in it depends on how many there are.
 """
 
 from __future__ import annotations
@@ -77,9 +77,10 @@ def json_object(**columns: str) -> str:
     return f"jsonb_build_object({pairs})" if on_postgresql() else f"json_object({pairs})"
 
 
-def execute(statement: str, rows: Rows, **parameters: Any) -> list[tuple[Any, ...]]:
+def execute(statement: str, rows: Rows, *, prepared: bool = False, **parameters: Any) -> list[tuple[Any, ...]]:
     """Run a statement over a set; what it returns."""
-    return _run(_cursor(len(rows)), statement, {"rows": json.dumps(rows), **parameters})
+    cursor = _cursor(prepared or len(rows) <= PREPARED_ROWS)
+    return _run(cursor, statement, {"rows": json.dumps(rows), **parameters})
 
 
 def after(first: str, statement: str, rows: Rows, **parameters: Any) -> list[tuple[Any, ...]]:
@@ -95,39 +96,40 @@ def after(first: str, statement: str, rows: Rows, **parameters: Any) -> list[tup
 
 
 class Twofold(NamedTuple):
-    """A change of a table's rows that returns their ids first, and an INSERT made of the changed.
+    """A change of a table's rows that returns their ids first, and an INSERT made of what it returns.
 
-    ``insert`` ends in FROM, where the changed rows follow, of which ``told`` says for which it is made. PostgreSQL does
-    both in one statement, SQLite in two. ``before``: a statement over the same set that runs first, so that the change
-    sees all that it waited for; PostgreSQL gets it in the same trip, and takes the two for one transaction.
+    ``insert`` has ``{changed}`` where a table stands. PostgreSQL does both in one statement, SQLite in two.
+    ``before``: a statement over the same set that runs first, so that the change sees all that it waited for;
+    PostgreSQL gets it in the same trip, and takes the two for one transaction. ``prepared``: however large the set is.
     """
 
     change: str
     table: str
     insert: str
-    told: str = "true"
     before: str = ""
+    prepared: bool = False
 
     def execute(self, rows: Rows, **parameters: Any) -> list[tuple[Any, ...]]:
         """Run it over a set; what the change returns."""
         if on_postgresql():
-            inserted = f"{self.insert} changed WHERE {self.told}"
-            both = f"WITH changed AS ({self.change}), inserted AS ({inserted}) SELECT * FROM changed"
-            return (
-                execute(both, rows, **parameters) if not self.before else after(self.before, both, rows, **parameters)
-            )
+            insert = self.insert.replace("{changed}", "changed")
+            both = f"WITH changed AS ({self.change}), inserted AS ({insert}) SELECT * FROM changed"
+            if self.before:
+                return after(self.before, both, rows, **parameters)
+            return execute(both, rows, prepared=self.prepared, **parameters)
         if self.before:
             execute(self.before, rows, **parameters)
         changed = execute(self.change, rows, **parameters)
-        ids = [{"id": row[0]} for row in changed]
-        among_them = f"id IN (SELECT id FROM {table(id='bigint')})"
-        execute(f"{self.insert} {self.table} WHERE {among_them} AND {self.told}", ids)
+        found = f"(SELECT * FROM {self.table} WHERE id IN (SELECT value FROM json_each(%(changed)s)))"
+        insert = self.insert.replace("{changed}", found)
+        used = rows if "%(rows)s" in insert else []
+        execute(insert, used, changed=json.dumps([row[0] for row in changed]))
         return changed
 
 
 def ask(statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
     """What a question without a set is answered by."""
-    return _run(_cursor(1), statement, parameters)
+    return _run(_cursor(True), statement, parameters)
 
 
 def _run(cursor: Any, statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
@@ -136,9 +138,9 @@ def _run(cursor: Any, statement: str, parameters: Mapping[str, Any]) -> list[tup
         return list(cursor.fetchall()) if cursor.description else []
 
 
-def _cursor(count: int) -> Any:
-    prepared = count <= PREPARED_ROWS and on_postgresql() and settings.CONFIG.database_prepare
-    if not prepared or connection.queries_logged:
+def _cursor(prepared: bool) -> Any:
+    possible = on_postgresql() and settings.CONFIG.database_prepare and not connection.queries_logged
+    if not (prepared and possible):
         return connection.cursor()
     from django.db.backends.postgresql.base import ServerBindingCursor
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from django.db import connection, transaction
 
 from jobs import sql
 from jobs.events.vocabulary import NUMBERED
-from jobs.models import Job, Lane
+from jobs.models import Job, Lane, Scope
 from jobs.states import RequestStatus
 from jobs.transport import Push, transport
 
@@ -45,21 +45,6 @@ class Told(NamedTuple):
     status: str = ""
 
 
-def _raise_heads(counts: Counter[int]) -> dict[int, int]:
-    """Raise the heads of these scopes, locked in the order of their ids; the heads as they are now."""
-    rows = [{"id": scope, "n": count} for scope, count in counts.items()]
-    return dict(sql.execute(_heads_raised(connection.vendor), rows))
-
-
-@cache
-def _heads_raised(vendor: str) -> str:
-    return f"""
-        WITH f AS MATERIALIZED (SELECT * FROM {sql.table(id="bigint", n="int")}),
-        k AS MATERIALIZED (SELECT id FROM jobs_scope WHERE {sql.among("f")} ORDER BY id {sql.locked()})
-        UPDATE jobs_scope SET head = head + f.n FROM f JOIN k ON k.id = f.id WHERE jobs_scope.id = k.id
-        RETURNING jobs_scope.id, jobs_scope.head"""
-
-
 _LANE = ("id", "key", "next_place")
 
 
@@ -72,11 +57,13 @@ def _lanes_locked(vendor: str) -> str:
 
 
 @cache
-def _insert_events(vendor: str) -> str:
+def _write(vendor: str) -> sql.Twofold:
+    """Raise the heads of these events' scopes, locked in the order of their ids, and number the events from them."""
     columns = {
+        "n": "int",
+        "later": "int",
         "job": "bigint",
         "scope": "bigint",
-        "seq": "bigint",
         "event": "text",
         "run": "int",
         "token": "int",
@@ -86,28 +73,46 @@ def _insert_events(vendor: str) -> str:
         "data": "text",
         "private": "text",
     }
-    return f"""
+    change = f"""
+        WITH f AS MATERIALIZED (
+            SELECT scope AS id, count(*) AS n FROM {sql.table(scope="bigint")} WHERE scope IS NOT NULL GROUP BY scope
+        ),
+        k AS MATERIALIZED (SELECT id FROM jobs_scope WHERE {sql.among("f")} ORDER BY id {sql.locked()})
+        UPDATE jobs_scope SET head = head + f.n FROM f JOIN k ON k.id = f.id WHERE jobs_scope.id = k.id
+        RETURNING jobs_scope.id, jobs_scope.head"""
+    insert = f"""
         INSERT INTO jobs_jobevent
             (job_id, scope_id, seq, event, run, token, request, kind, status, data, private)
         SELECT
-            job, scope, seq, event, run, token, request, kind, status, {sql.as_json("data")}, {sql.as_json("private")}
-        FROM {sql.table(**columns)}"""
+            job, scope, raised.head - later, event, run, token, request, kind, status,
+            {sql.as_json("data")}, {sql.as_json("private")}
+        FROM {sql.table(**columns)} LEFT JOIN {{changed}} AS raised ON raised.id = scope ORDER BY n"""
+    return sql.Twofold(change, "jobs_scope", insert)
 
 
-def _row(event: Told, seq: int | None) -> dict[str, Any]:
-    return {
-        "job": event.job,
-        "scope": event.scope,
-        "seq": seq,
-        "event": event.event,
-        "run": event.run,
-        "token": event.token,
-        "request": event.request,
-        "kind": event.kind,
-        "status": event.status,
-        "data": sql.text(event.data),
-        "private": sql.text(event.private),
-    }
+def _rows(events: Sequence[Told]) -> list[dict[str, Any]]:
+    """In their order, each with how many of its scope come ``later``."""
+    later: Counter[int | None] = Counter(event.scope for event in events)
+    rows = []
+    for n, event in enumerate(events):
+        later[event.scope] -= 1
+        rows.append(
+            {
+                "n": n,
+                "later": later[event.scope],
+                "job": event.job,
+                "scope": event.scope,
+                "event": event.event,
+                "run": event.run,
+                "token": event.token,
+                "request": event.request,
+                "kind": event.kind,
+                "status": event.status,
+                "data": sql.text(event.data),
+                "private": sql.text(event.private),
+            }
+        )
+    return rows
 
 
 class Ledger:
@@ -171,20 +176,12 @@ class Ledger:
         self.lanes = {lane.pk: lane for lane in sql.instances(Lane, _LANE, found)}
 
     def _write_events(self) -> None:
-        if not self.events:
-            return
-        counts = Counter(event.scope for event in self.events if event.scope is not None)
-        self.heads = _raise_heads(counts) if counts else {}
-        following = {scope: self.heads[scope] - count + 1 for scope, count in counts.items()}
-        rows = []
-        for event in self.events:
-            seq = None
-            if event.scope is not None:
-                seq = following[event.scope]
-                following[event.scope] = seq + 1
-            rows.append(_row(event, seq))
-        for index in range(0, len(rows), INSERT_ROWS):
-            sql.execute(_insert_events(connection.vendor), rows[index : index + INSERT_ROWS])
+        scopes = {event.scope for event in self.events if event.scope is not None}
+        if len(self.events) > INSERT_ROWS:  # several statements, which together lock in the order of ids
+            list(Scope.objects.select_for_update(no_key=True).filter(pk__in=scopes).order_by("pk").values_list("pk"))
+        for index in range(0, len(self.events), INSERT_ROWS):
+            rows = _rows(self.events[index : index + INSERT_ROWS])
+            self.heads |= dict(_write(connection.vendor).execute(rows))
 
     def _after_commit(self) -> None:
         if self.pushes or self.heads:

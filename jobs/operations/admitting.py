@@ -187,8 +187,9 @@ def _claim(vendor: str) -> sql.Twofold:
             started_at = COALESCE(jobs_job.started_at, CASE v.stop WHEN '' THEN {sql.now()} END)
         FROM v WHERE jobs_job.id = v.id AND v.stop IS NOT NULL
         RETURNING {sql.returned(Job, hot.RUN)}, jobs_job.started_at = {sql.now()}"""
-    both = hot.and_tell(change, "'job.started'", sql.json_object(attempt="attempt"))
-    return both._replace(told=f"status = '{Status.RUNNING}'", before=_lock_needed(vendor))
+    started = f"status = '{Status.RUNNING}'"
+    both = hot.and_tell(change, "'job.started'", sql.json_object(attempt="attempt"), of=started)
+    return both._replace(before=_lock_needed(vendor))
 
 
 def _integer(parameter: str) -> str:

@@ -71,11 +71,11 @@ _TELLING = tuple(column for column in _ALL if column in _TOLD)
 """What the events and consequences of an end are made of."""
 
 
-def and_tell(change: str, event: str, data: str) -> sql.Twofold:
-    """A change of jobs that tells each one's timeline of it; ``event`` and ``data`` are SQL."""
+def and_tell(change: str, event: str, data: str, *, of: str = "true") -> sql.Twofold:
+    """A change of jobs that tells the timeline of each, or ``of`` some; ``event``, ``data`` and ``of`` are SQL."""
     insert = f"""
         INSERT INTO jobs_jobevent (job_id, event, run, token, kind, status, data)
-        SELECT id, {event}, run, token, '', '', {data} FROM"""
+        SELECT id, {event}, run, token, '', '', {data} FROM {{changed}} AS changed WHERE {of}"""
     return sql.Twofold(change, "jobs_job", insert)
 
 
@@ -180,7 +180,7 @@ def _insert(vendor: str) -> sql.Twofold:
         SELECT {", ".join([*values, *_LATER.values(), *own])}, rank + n, {ticketed}
         FROM {sql.table(n="int", **_OWN)} CROSS JOIN stands WHERE true
         RETURNING {sql.returned(Job, back)}, (SELECT leads FROM stands)"""
-    return and_tell(change, f"CASE status {births} END", "'{}'")
+    return and_tell(change, f"CASE status {births} END", "'{}'")._replace(prepared=True)
 
 
 def _cast(field: models.Field[Any, Any]) -> str:
