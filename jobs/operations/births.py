@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from django.conf import settings
 
-from jobs import sql
 from jobs.errors import Invalid
 from jobs.events.ledger import Ledger
 from jobs.failpoints import failpoint
@@ -45,18 +44,9 @@ def insert(book: Ledger, jobs: Sequence[Job], options: Options) -> None:
 
 def _place(book: Ledger, job: Job, options: Options) -> None:
     if options.scope:
-        job.scope = _scope(options.scope)
+        job.scope = hot.scope(options.scope) or Scope.objects.get_or_create(key=options.scope)[0]
     if options.ordering_key:
         job.lane = book.lane(options.ordering_key)
-
-
-_SCOPE = ("id", "key", "head")
-
-
-def _scope(key: str) -> Scope:
-    found = sql.ask(f"SELECT {', '.join(_SCOPE)} FROM jobs_scope WHERE key = %(key)s", key=key)
-    scopes: list[Scope] = sql.instances(Scope, _SCOPE, found)
-    return scopes[0] if scopes else Scope.objects.get_or_create(key=key)[0]
 
 
 def _unfinished(job: Job, options: Options) -> list[Job]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from django.db import connection, models
 
 from jobs import sql
-from jobs.models import Job, JobStep
+from jobs.models import Job, JobStep, Scope
 from jobs.operations.fairness import STANDING
 from jobs.states import BIRTHS, OPEN, Status
 from jobs.transport import Ticket
@@ -80,6 +80,16 @@ def and_tell(change: str, event: str, data: str, *, of: str = "true") -> sql.Two
 
 
 # -- birth -------------------------------------------------------------------------------------------------------
+
+_SCOPE = ("id", "key", "head")
+_SCOPE_OF = f"SELECT {', '.join(_SCOPE)} FROM jobs_scope WHERE key = %(key)s"
+
+
+def scope(key: str) -> Scope | None:
+    """The scope of this key, if there has been one."""
+    found: list[Scope] = sql.instances(Scope, _SCOPE, sql.ask(_SCOPE_OF, key=key))
+    return found[0] if found else None
+
 
 _OWN = {
     "public_id": "uuid",
@@ -268,6 +278,19 @@ def _outside(column: str, parameter: str) -> str:
 
 # -- lanes -------------------------------------------------------------------------------------------------------
 
+_OPEN = ", ".join(f"'{status}'" for status in sorted(OPEN))
+_TAKE_PLACES = f"""
+    UPDATE jobs_lane SET next_place = %(following)s WHERE id = %(lane)s
+    RETURNING (
+        SELECT count(*) FROM jobs_job WHERE lane_id = %(lane)s AND place < %(first)s AND status IN ({_OPEN})
+    )"""
+
+
+def take_places(lane: int, *, first: int, following: int) -> int:
+    """Take the places from ``first`` to before ``following`` in a locked lane; how many open jobs are before them."""
+    ((ahead,),) = sql.ask(_TAKE_PLACES, lane=lane, first=first, following=following)
+    return int(ahead)
+
 
 def release(lanes: Collection[int], *, full: Collection[str]) -> list[Job]:
     """Queue the heads of these locked lanes that are pending and depend on nothing that is open.
@@ -280,12 +303,11 @@ def release(lanes: Collection[int], *, full: Collection[str]) -> list[Job]:
 
 @cache
 def _release(vendor: str) -> sql.Twofold:
-    open_ = ", ".join(f"'{status}'" for status in sorted(OPEN))
     change = f"""
         WITH f AS MATERIALIZED (SELECT * FROM {sql.table(id="bigint")}),
         h AS MATERIALIZED (
             SELECT (
-                SELECT id FROM jobs_job WHERE lane_id = f.id AND status IN ({open_}) AND place IS NOT NULL
+                SELECT id FROM jobs_job WHERE lane_id = f.id AND status IN ({_OPEN}) AND place IS NOT NULL
                 ORDER BY place LIMIT 1
             ) AS id FROM f
         ),
@@ -301,7 +323,7 @@ def _release(vendor: str) -> sql.Twofold:
         FROM k
         WHERE jobs_job.id = k.id AND k.status = '{Status.PENDING}' AND NOT EXISTS (
             SELECT 1 FROM jobs_dependency d JOIN jobs_job o ON o.id = d.on_id
-            WHERE d.job_id = jobs_job.id AND o.status IN ({open_})
+            WHERE d.job_id = jobs_job.id AND o.status IN ({_OPEN})
         )
         RETURNING {sql.returned(Job, _TELLING)}"""
     return and_tell(change, "'job.queued'", "'{}'")

@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db.models import OuterRef, Subquery
 from django.db.models.functions import Now
 
-from jobs import limits, registry, sql
+from jobs import limits, registry
 from jobs.events.ledger import Ledger, LedgerError
 from jobs.models import Dependency, IfDead, Job, JobStep, Lane, StepKind
 from jobs.models_waits import Wait, WaitState
@@ -333,13 +333,4 @@ def take_places(book: Ledger, jobs: Sequence[Job]) -> int:
     for place, job in enumerate(jobs, first):
         job.place = place
     lane.next_place = first + len(jobs)
-    ((ahead,),) = sql.ask(_PLACES_TAKEN, lane=lane.pk, first=first, next=lane.next_place)
-    return int(ahead)
-
-
-_OPEN = ", ".join(f"'{status}'" for status in sorted(OPEN))
-_PLACES_TAKEN = f"""
-    UPDATE jobs_lane SET next_place = %(next)s WHERE id = %(lane)s
-    RETURNING (
-        SELECT count(*) FROM jobs_job WHERE lane_id = %(lane)s AND place < %(first)s AND status IN ({_OPEN})
-    )"""
+    return hot.take_places(lane.pk, first=first, following=lane.next_place)
