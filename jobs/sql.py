@@ -8,13 +8,16 @@ a plan that was made for ten rows is a bad one for a hundred, unless nothing in 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
+from itertools import count
 from typing import Any, NamedTuple, TypeVar
+from weakref import WeakKeyDictionary
 
 from django.conf import settings
-from django.db import connection, models
+from django.db import ProgrammingError, connection, models
 from django.db.models.base import ModelState
 
 M = TypeVar("M", bound=models.Model)
@@ -86,13 +89,71 @@ def execute(statement: str, rows: Rows, *, prepared: bool = False, **parameters:
 def after(first: str, statement: str, rows: Rows, **parameters: Any) -> list[tuple[Any, ...]]:
     """Run two statements over a set in one trip to PostgreSQL, as one transaction; what the second returns.
 
-    The second has a snapshot of its own, taken when the first has got its locks. Two at once can't be prepared.
+    The second has a snapshot of its own, taken when the first has got its locks. Indexes are walked entry by entry,
+    which forgets those of rows that have left them; else each run would read them all again until the next vacuum.
     """
+    given = {"rows": json.dumps(rows), **parameters}
+    if not settings.CONFIG.database_prepare or connection.queries_logged:
+        return _in_one_trip([first, statement], given)
+    try:
+        return _in_one_trip([_planned(first).call(), _planned(statement).call()], given, _SAVED)
+    except ProgrammingError as error:
+        if getattr(error.__cause__, "sqlstate", "") != _UNPLANNED:
+            raise
+    # The driver has dropped all plans of this connection, as it does after a rollback.
+    _known.pop(connection.connection, None)
+    if connection.in_atomic_block:
+        ask(f"ROLLBACK TO {_SAVED}")
+    return _in_one_trip([_planned(first).call(), _planned(statement).call()], given, _SAVED)
+
+
+_SAVED = "planned"
+_UNPLANNED = "26000"
+
+
+def _in_one_trip(statements: list[str], given: Mapping[str, Any], savepoint: str = "") -> list[tuple[Any, ...]]:
+    """What the last of them returns."""
+    begin = [f"SAVEPOINT {savepoint}"] if savepoint and connection.in_atomic_block else []
     with connection.cursor() as cursor:
-        cursor.execute(f"{first};{statement}", {"rows": json.dumps(rows), **parameters})
+        cursor.execute(";".join([*begin, "SET LOCAL enable_bitmapscan = off", *statements]), given)
         while cursor.nextset():
             pass
         return list(cursor.fetchall())
+
+
+_numbers = count(1)
+_known: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
+"""The names of the statements that each connection has planned."""
+
+
+class _Planned(NamedTuple):
+    """A statement that a connection plans once, by a name in SQL: in the protocol such a one travels alone."""
+
+    name: str
+    text: str
+    parameters: tuple[str, ...]
+
+    def call(self) -> str:
+        """It is planned first, where it was not."""
+        connection.ensure_connection()
+        known = _known.setdefault(connection.connection, set())
+        if self.name not in known:
+            with connection.cursor() as cursor:
+                cursor.execute(f"PREPARE {self.name} AS {_PARAMETER.sub(self._numbered, self.text)}")
+            known.add(self.name)
+        return f"EXECUTE {self.name}({', '.join(f'%({parameter})s' for parameter in self.parameters)})"
+
+    def _numbered(self, found: re.Match[str]) -> str:
+        return f"${self.parameters.index(found[1]) + 1}"
+
+
+_PARAMETER = re.compile(r"%\((\w+)\)s")
+
+
+@cache
+def _planned(statement: str) -> _Planned:
+    parameters = tuple(dict.fromkeys(_PARAMETER.findall(statement)))
+    return _Planned(f"planned_{next(_numbers)}", statement, parameters)
 
 
 class Twofold(NamedTuple):

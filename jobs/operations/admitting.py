@@ -117,19 +117,12 @@ def _lock(vendor: str, of: str = "true") -> str:
         WHERE jobs_limit.enforced {differs} excluded.enforced"""
 
 
-_WALK = "SET LOCAL enable_bitmapscan = off;"
-"""An index is walked entry by entry, which forgets those of jobs that run no more; else every claim would read them all
-again until the next vacuum."""
-
-
 def _lock_needed(vendor: str) -> str:
     """Whatever has become of the jobs: what they need never changes, but what state they are in may."""
     kinds = f"""
         SELECT DISTINCT queue, concurrency_key AS key FROM jobs_job
         WHERE {sql.among(sql.table(id="bigint"))}"""
-    return (_WALK if sql.on_postgresql() else "") + _lock(
-        vendor, f"EXISTS (SELECT 1 FROM ({kinds}) AS p WHERE {_NEEDS})"
-    )
+    return _lock(vendor, f"EXISTS (SELECT 1 FROM ({kinds}) AS p WHERE {_NEEDS})")
 
 
 @cache

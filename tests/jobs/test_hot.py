@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from jobs import limits, queue_settings
+from jobs import limits, queue_settings, sql
 from jobs.failpoints import FailpointRaised, arm, disarm
 from jobs.models import Job, JobEvent
 from jobs.models_limits import Limit
@@ -162,6 +162,38 @@ def test_under_every_limit_a_claim_is_still_one_trip_and_its_own_transaction(cou
     assert [job.pk for job in found] == [job.pk for job in jobs]
     assert JobEvent.objects.filter(event="job.started", job__in=jobs).count() == count
     assert statements(lambda: settle(ends(found))) == ONE + 1  # is anybody held back?
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite plans each time")
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_claim_under_limits_is_planned_once_for_a_connection_and_again_when_that_is_forgotten(alone: bool) -> None:
+    every_limit(200)
+    worker = leases.register(name="w", queues=["system"], slots=100)
+    for n in range(8):  # PostgreSQL keeps a plan from the sixth time on
+        jobs = enqueue_many(ECHO, [Plan()] * 3, concurrency_key="openai/gpt-5")
+        if n == 4:
+            sql.ask("DEALLOCATE ALL")
+        found = leases.claim([Ticket(job.pk, 0) for job in jobs], worker_id=worker.pk, alone=alone)
+        assert [job.pk for job in found] == [job.pk for job in jobs]
+    assert planned() == 2
+    ((bitmaps,),) = sql.ask("SELECT current_setting('enable_bitmapscan')")
+    assert bitmaps == "on"
+
+
+def planned() -> int:
+    """How many statements this connection has planned by a name in SQL: one locks limits, one claims."""
+    ((count,),) = sql.ask("SELECT count(*) FROM pg_prepared_statements WHERE from_sql")
+    return int(count)
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite plans each time")
+def test_where_nothing_may_be_prepared_a_claim_under_limits_is_not(config: Callable[..., None]) -> None:
+    config(database_prepare=False)
+    sql.ask("DEALLOCATE ALL")
+    every_limit(200)
+    jobs = enqueue_many(ECHO, [Plan()] * 3, concurrency_key="openai/gpt-5")
+    assert [job.pk for job in claimed(jobs)] == [job.pk for job in jobs]
+    assert planned() == 0
 
 
 def test_who_is_held_back_is_not_asked_for_again() -> None:
