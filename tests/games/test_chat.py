@@ -10,12 +10,14 @@ from django.test.utils import CaptureQueriesContext
 
 from games.models import Decisions, Game, Turn
 from games.operations import chat
+from jobs import queue_settings
 from jobs.ephemeral import Ephemeral
 from jobs.execution import execute
 from jobs.inline import inline_context
 from jobs.models import Job, Worker
 from jobs.operations import leases
 from jobs.operations.outcomes import settle
+from jobs.pauses import pauses
 from jobs.testing import run_until_idle
 from jobs.transport import RedisTransport
 from tests.cast import Cast
@@ -101,8 +103,14 @@ def test_chats_and_actions_of_a_game_are_one_line_in_the_order_of_arrival(cast: 
     assert fresh(third).request_status == "awaiting_approval"
 
 
-def test_a_turn_costs_no_more_statements_than_it_must(cast: Cast) -> None:
+MOST_STATEMENTS = (8, 14, 22) if connection.vendor == "postgresql" else (10, 15, 26)
+
+
+def test_a_turn_costs_no_more_statements_than_it_must(cast: Cast, config: Callable[..., None]) -> None:
     """Three claims: the turn until it calls for a draft, the draft, and the rest."""
+    config(tick_seconds=60, queue_settings_seconds=60)
+    pauses.forget()
+    queue_settings.forget()
     Game.objects.update(decisions=Decisions.NEVER)
     chat(user=cast.player1, game=cast.game, text="Hello?")
     run_until_idle()  # what a process asks once in a while is asked
@@ -113,4 +121,4 @@ def test_a_turn_costs_no_more_statements_than_it_must(cast: Cast) -> None:
         with CaptureQueriesContext(connection) as queries:
             settle([ended for job in claimed if (ended := execute(job, inline_context))])
         costs.append(sum(not query["sql"].startswith(("BEGIN", "COMMIT")) for query in queries))
-    assert costs == ([9, 14, 24] if connection.vendor == "postgresql" else [10, 14, 26])
+    assert all(cost <= most for cost, most in zip(costs, MOST_STATEMENTS, strict=True)), costs

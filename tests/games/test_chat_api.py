@@ -19,7 +19,7 @@ from tests.cast import Cast
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-MOST_STATEMENTS = 9 if connection.vendor == "postgresql" else 10
+MOST_STATEMENTS = 7 if connection.vendor == "postgresql" else 9
 
 
 def chat(cast: Cast, name: str, body: Any, scopes: Any = Scope.values, **headers: str) -> Any:
