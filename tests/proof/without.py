@@ -104,17 +104,28 @@ def _drop_constraint(model: Any, name: str) -> None:
 
 def _scope_lock() -> None:
     """Heads are read and then written, as without the lock that raising them takes."""
+    from collections import Counter
+    from types import SimpleNamespace
+
+    from jobs import sql
     from jobs.events import ledger
     from jobs.models import Scope
 
-    def read_and_write(counts: Any) -> dict[int, int]:
-        heads = dict(Scope.objects.filter(pk__in=counts).values_list("pk", "head"))
-        for scope, count in counts.items():
-            heads[scope] += count
-            Scope.objects.filter(pk=scope).update(head=heads[scope])
-        return heads
+    write = ledger._write
 
-    _replace("_raise_heads", read_and_write, ledger)
+    def read_and_write(vendor: str) -> SimpleNamespace:
+        def execute(rows: list[dict[str, Any]]) -> list[tuple[int, int]]:
+            counts = Counter(row["scope"] for row in rows if row["scope"] is not None)
+            heads = dict(Scope.objects.filter(pk__in=counts).values_list("pk", "head"))
+            for scope, count in counts.items():
+                heads[scope] += count
+                Scope.objects.filter(pk=scope).update(head=heads[scope])
+            sql.execute(write(vendor).insert.replace("{changed}", "jobs_scope"), rows)
+            return list(heads.items())
+
+        return SimpleNamespace(execute=execute)
+
+    _replace("_write", read_and_write, ledger)
 
 
 def _lane_lock() -> None:
