@@ -128,6 +128,14 @@ def test_a_job_that_is_a_row_takes_no_transaction() -> None:
     assert Job.objects.latest("pk").status == Status.COMPLETED
 
 
+def test_a_heartbeat_holds_no_lock_from_one_trip_to_the_next() -> None:
+    worker = leases.register(name="w", queues=["system"], slots=1)
+    with CaptureQueriesContext(connection) as queries:
+        assert leases.beat(worker.pk)
+    begun = sum(query["sql"].startswith("BEGIN") for query in queries)
+    assert begun == (0 if connection.vendor == "postgresql" else 1)
+
+
 def failed() -> None:
     raise FailpointRaised
 
