@@ -32,9 +32,13 @@ def _sqlite(config: Config, path: Path) -> dict[str, Any]:
 
 
 def _postgresql(config: Config, parsed: dict[str, Any]) -> dict[str, Any]:
+    options: dict[str, Any] = {**parsed.get("OPTIONS", {})}
+    if config.database_idle_seconds:
+        limit = f"-c idle_in_transaction_session_timeout={config.database_idle_seconds * 1000:.0f}"
+        options["options"] = f"{options.get('options', '')} {limit}".strip()
     pool = {"min_size": 0, "max_size": config.database_pool_size, "timeout": config.database_timeout_seconds}
     return {
         **parsed,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {**parsed.get("OPTIONS", {}), "pool": pool},
+        "OPTIONS": {**options, "pool": pool},
     }

@@ -94,6 +94,13 @@ class Config(BaseSettings):
     database_timeout_seconds: Seconds = Field(
         5, description="How long to wait for a pooled PostgreSQL connection, or for SQLite's write lock."
     )
+    database_idle_seconds: float = Field(
+        30,
+        ge=0,
+        le=86_400,
+        description="PostgreSQL ends a transaction in which nothing happens for so long: a process that was stopped "
+        "within it gives its locks free. 0 never does, for a PgBouncer that refuses `options` at the start.",
+    )
     queue_transport: Literal["redis", "memory"] = Field(
         "redis",
         description="What carries hints between processes: Redis, or this process's own memory where web, worker and "

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -213,7 +213,7 @@ def ledger(lanes: Iterable[str | int] = (), *, alone: bool = False) -> Iterator[
     if connection.in_atomic_block and _numbered_already():
         raise LedgerError("a second ledger in one transaction: open `with ledger(lanes=[…])` around both")
     book = Ledger()
-    with nullcontext() if alone and sql.on_postgresql() else transaction.atomic():
+    with sql.one_statement() if alone else transaction.atomic():
         book._lock_lanes(lanes)
         _state.ledger = book
         try:

@@ -7,11 +7,9 @@ later write of the handler is bound to it, so a worker that lost its lease commi
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from contextlib import nullcontext
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import transaction
 from django.db.models import DurationField, Q, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
@@ -53,9 +51,7 @@ def beat(worker_id: int, *, lost_slots: int = 0) -> bool:
     """Renew the lease of a worker and so of all its jobs; ``False`` if it was declared gone meanwhile."""
     alive = Worker.objects.filter(pk=worker_id, ended_at=None)
     renewed = {"beat_at": Now(), "lost_slots": lost_slots, "lease_until": _from_now(settings.CONFIG.lease_seconds)}
-    # In SQLite it so waits in line with the other threads, and is not passed over. In PostgreSQL nothing may come
-    # between its lock and its commit: a process that is stopped there would keep the scheduler from burying it.
-    with nullcontext() if sql.on_postgresql() else transaction.atomic():
+    with sql.one_statement():  # else a process that is stopped in between keeps the scheduler from burying it
         return alive.update(**renewed) == 1
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import connection
 
 from jobs import sql
 from jobs.ephemeral import Ephemeral
@@ -26,7 +26,7 @@ def keep(reports: Sequence[Report]) -> set[int]:
     keep beating.
     """
     rows = [{"id": job.pk, "token": job.token, "progress": sql.text(progress)} for job, progress in reports]
-    with transaction.atomic():
+    with sql.one_statement():
         kept = {job_id for (job_id,) in sql.execute(_kept(connection.vendor), rows)}
     done = [report for report in reports if report[0].pk in kept]
     transport().say([told for report in done for told in _told(*report)], kept)

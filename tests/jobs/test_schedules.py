@@ -346,7 +346,7 @@ def test_old_ticks_are_forgotten(config: Callable[..., None]) -> None:
 
 @pytest.mark.chaos
 def test_two_schedulers_of_which_one_dies_between_make_each_tick_once(stack: Stack) -> None:
-    start = often()
+    first = often()
     stack.start("scheduler", FAILPOINTS="in_fire=exit@2")
     assert stack.wait("scheduler") == 9
     stack.start("scheduler.2", "scheduler.3", FAILPOINTS="")
@@ -354,29 +354,33 @@ def test_two_schedulers_of_which_one_dies_between_make_each_tick_once(stack: Sta
     stack.kill9("scheduler.2")
     wait_until(lambda: ScheduleTick.objects.count() >= 6, timeout=60)
     stack.stop("scheduler.3")
-    assert_each_tick_once(start)
+    assert_each_tick_once(first)
 
 
 @pytest.mark.chaos
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="while it pauses in a transaction nobody else can lead")
 def test_a_scheduler_that_wakes_up_in_the_middle_of_a_tick_doubles_nothing(stack: Stack) -> None:
-    start = often()
+    first = often()
     stack.start("scheduler", FAILPOINTS="in_fire=pause:3@2")
     stack.start("scheduler.2", FAILPOINTS="")
     wait_until(lambda: "leads" in stack.log("scheduler.2"), timeout=60)
     wait_until(lambda: ScheduleTick.objects.count() >= 6, timeout=60)
     stack.stop("scheduler")
     stack.stop("scheduler.2")
-    assert_each_tick_once(start)
+    assert_each_tick_once(first)
 
 
 def often() -> datetime:
+    """The first tick of a schedule that ticks every second."""
     start = datetime.now(UTC).replace(microsecond=0)
-    create(name="often", fields={**HOURLY, "interval_seconds": 1, "starts_at": start}, by=None)
-    return start
+    first = create(name="often", fields={**HOURLY, "interval_seconds": 1, "starts_at": start}, by=None).next_at
+    assert first is not None
+    assert first > start
+    return first
 
 
-def assert_each_tick_once(start: datetime) -> None:
+def assert_each_tick_once(first: datetime) -> None:
     made = list(ScheduleTick.objects.order_by("at"))
     assert {tick.outcome for tick in made} == {"enqueued"}
-    assert [tick.at for tick in made] == [start + timedelta(seconds=1 + n) for n in range(len(made))]
+    assert [tick.at for tick in made] == [first + timedelta(seconds=n) for n in range(len(made))]
     assert Job.objects.count() == len(made)
