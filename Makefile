@@ -42,7 +42,7 @@ chaos: .venv/installed-dev  ## All of the proof (docs/proof.md): every failure a
 	@DEBUG=1 $(BIN)/python manage.py chaos --jobs 2000 --seconds 100 --database sqlite
 
 soak: .venv/installed-dev  ## An hour under fire; less with SOAK_SECONDS=600.
-	@DEBUG=1 $(BIN)/python manage.py chaos --jobs $$(( 25 * $(SOAK_SECONDS) )) --seconds $(SOAK_SECONDS) --database postgres
+	@DEBUG=1 $(BIN)/python manage.py chaos --jobs $$(( 12 * $(SOAK_SECONDS) )) --seconds $(SOAK_SECONDS) --database postgres
 
 venv: .venv/installed-dev  ## Make the virtual environment, with the tests' needs.
 
