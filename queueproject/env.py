@@ -121,6 +121,9 @@ class Config(BaseSettings):
     poll_seconds: Seconds = Field(
         1, description="Longest time a worker waits before it asks the database itself for work."
     )
+    settle_seconds: Seconds = Field(
+        0.01, description="Longest time the end of a job waits to be stored with those of jobs that have yet to begin."
+    )
     tick_seconds: Seconds = Field(1, description="How often the scheduler looks for what is due.")
     leader_lease_seconds: Seconds = Field(
         5, description="A scheduler not heard of for so long is replaced by another. Longer than TICK_SECONDS."

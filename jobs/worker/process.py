@@ -53,7 +53,7 @@ class Worker:
         self.queues = queues
         self.line = line(queues, name=self.name)
         self.slots = Slots(slots, self._ended)
-        self.completer = Completer(self._stored)
+        self.completer = Completer(self._stored, more=lambda: self.slots.behind)
         self._more = False
         self._alone = True  # whether the last jobs had no scope: then the next have none either, most likely
         self._left = max_jobs if max_jobs is not None else sys.maxsize

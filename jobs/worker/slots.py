@@ -77,6 +77,11 @@ class Slots:
         if self._running.pop(claim, None) is None or claim not in self._given_up:
             self.free()
 
+    @property
+    def behind(self) -> bool:
+        """Whether claimed jobs wait that no thread has begun."""
+        return self._threads.behind
+
     def claims(self) -> list[Claim]:
         """What is being worked on now."""
         return list(self._running)

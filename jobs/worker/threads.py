@@ -36,6 +36,11 @@ class Threads:
             self._tasks.append(task)
             self._wake_one()
 
+    @property
+    def behind(self) -> bool:
+        """Whether tasks wait that no thread has begun."""
+        return bool(self._tasks)
+
     def close(self) -> None:
         """End the threads as they finish; what has not begun is left."""
         with self._lock:

@@ -10,9 +10,9 @@ import pytest
 from django.db import OperationalError
 
 from jobs.failpoints import arm, disarm
-from jobs.models import Job
+from jobs.models import Job, JobEvent
 from jobs.operations import leases
-from jobs.operations.enqueue import enqueue
+from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.operations.outcomes import Ended
 from jobs.states import Status
 from jobs.transport import Ticket
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def completer() -> Iterator[tuple[Completer, list[int]]]:
     """With the ids of the jobs whose ends it has stored."""
     stored: list[int] = []
-    completer = Completer(lambda ended: stored.append(ended.job_id))
+    completer = Completer(lambda ended: stored.append(ended.job_id), more=lambda: False)
     yield completer, stored
     disarm()
     completer.close(10)
@@ -61,6 +61,45 @@ def test_what_is_stored_is_not_taken_for_lost_when_what_ended_with_it_is_stored_
     assert set(Job.objects.values_list("status", flat=True)) == {Status.COMPLETED}
     told = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert told == ["the ends of 1 jobs are not stored yet"]
+
+
+def test_ends_wait_for_those_of_jobs_that_have_yet_to_begin(
+    config: Callable[..., None],
+) -> None:
+    config(settle_seconds=20)
+    first, second = claimed(2)
+    asked, stored, yet_to_begin = threading.Event(), list[int](), True
+
+    def more() -> bool:
+        asked.set()
+        return yet_to_begin
+
+    completer = Completer(lambda ended: stored.append(ended.job_id), more=more)
+    completer.put(_done(first))
+    assert asked.wait(10)
+    assert not stored
+    yet_to_begin = False
+    completer.put(_done(second))
+    wait_until(lambda: len(stored) == 2)
+    completer.close(10)
+    told = JobEvent.objects.filter(event="job.completed").values_list("at", flat=True)
+    assert len(set(told)) == 1, "they were stored by one statement"
+
+
+def test_nobody_waits_for_jobs_that_never_begin(config: Callable[..., None]) -> None:
+    config(settle_seconds=0.01)
+    (job,) = claimed(1)
+    stored: list[int] = []
+    completer = Completer(lambda ended: stored.append(ended.job_id), more=lambda: True)
+    completer.put(_done(job))
+    wait_until(lambda: stored == [job.pk])
+    completer.close(10)
+
+
+def claimed(count: int) -> list[Job]:
+    jobs = enqueue_many(ECHO, [Plan()] * count)
+    worker = leases.register(name="w", queues=["system"], slots=100)
+    return leases.claim([Ticket(job.pk, job.token) for job in jobs], worker_id=worker.pk)
 
 
 def _done(job: Job) -> Ended:
