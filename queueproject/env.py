@@ -7,7 +7,7 @@ import os
 from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -55,6 +55,9 @@ class Config(BaseSettings):
     """The process's settings, read from the environment when it starts and never changed afterwards."""
 
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, validate_default=True)
+
+    _mask_wrapped: ClassVar[bool] = True
+    """Django's settings ask everything that is read from them for this; to find out that a model has none is slow."""
 
     debug: bool = Field(
         False,
