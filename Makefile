@@ -14,8 +14,10 @@ PYTEST := $(BIN)/python -m pytest -q -n 3 --dist worksteal
 run: .venv/installed  ## Start all of it on this machine.
 	@exec $(BIN)/python -m queueproject.stack
 
-test: lint browser  ## Everything that must hold: rules and pages on SQLite, processes on PostgreSQL, the queue itself on both.
-	@TEST_DATABASE=sqlite $(PYTEST) -m "not chaos and not integration"
+test: .venv/installed-dev browser  ## Everything that must hold: rules and pages on SQLite, processes on PostgreSQL, the queue itself on both.
+	@$(MAKE) --no-print-directory lint > var/lint.log 2>&1 & lint=$$!; \
+	TEST_DATABASE=sqlite $(PYTEST) -m "not chaos and not integration" && tests=well; \
+	wait $$lint || { cat var/lint.log; exit 1; }; [ "$$tests" = well ]
 	@TEST_DATABASE=postgres $(PYTEST) -m "(integration or chaos or engine) and not browser"
 
 check: lint  ## The quick part.
