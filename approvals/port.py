@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 
 from approvals.operations import ask, expire_due, settle_due, withdraw
+from jobs.events.ledger import Ledger
 from jobs.models import Job
 from jobs.registry import DecisionAsked
 
@@ -17,8 +18,8 @@ BATCH = 100
 class Decisions:
     """Fills ``jobs.registry.DecisionWait``."""
 
-    def open(self, asked: DecisionAsked) -> dict[str, Any] | None:
-        return ask(asked)
+    def open(self, book: Ledger, asked: DecisionAsked) -> dict[str, Any] | None:
+        return ask(book, asked)
 
     def withdraw(self, job: Job) -> None:
         withdraw(job)

@@ -18,6 +18,7 @@ from jobs.workflows import Workflow, WorkflowPayload
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
+    from jobs.events.ledger import Ledger
     from jobs.models import Job
 
 
@@ -105,10 +106,10 @@ class DecisionAsked:
 class DecisionWait(Protocol):
     """Filled by approvals: opens a decision in the transaction that suspends its job."""
 
-    def open(self, asked: DecisionAsked) -> dict[str, Any] | None:
-        """Record the draft; return the ruling when nobody needs to be asked, else ``None``.
+    def open(self, book: Ledger, asked: DecisionAsked) -> dict[str, Any] | None:
+        """Record the draft in this ledger; return the ruling when nobody needs to be asked, else ``None``.
 
-        Called with the job's row locked, inside a ledger. Raises ``PermanentError`` past the last version.
+        Called with the job's row locked. Raises ``PermanentError`` past the last version.
         """
 
     def withdraw(self, job: Job) -> None:

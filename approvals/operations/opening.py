@@ -13,7 +13,7 @@ from approvals.operations.moves import in_seconds, move, stamp, tell
 from approvals.states import NEXT_VERSION, Decision, Kind, Reason, Status
 from jobs import registry
 from jobs.errors import HandlerMisuse, PermanentError
-from jobs.events.ledger import Ledger, ledger
+from jobs.events.ledger import Ledger
 from jobs.models import Scope
 from jobs.operations.waits import await_approval
 from jobs.registry import DecisionAsked, DecisionPolicy
@@ -32,7 +32,7 @@ UNDECIDED: Columns = {
 }
 
 
-def ask(asked: DecisionAsked) -> dict[str, Any] | None:
+def ask(book: Ledger, asked: DecisionAsked) -> dict[str, Any] | None:
     """Record the draft as a version and ask people about it; the ruling at once where nobody needs to be asked.
 
     The job's row is locked by the caller. ``PermanentError`` past the last version, ``HandlerMisuse`` for a version
@@ -45,17 +45,16 @@ def ask(asked: DecisionAsked) -> dict[str, Any] | None:
         raise PermanentError("too_many_versions", f"no decision after {asked.version - 1} versions")
     policy = registry.scope_rules(scope.key).policy(scope.key)
     candidate = Candidate.model_validate(asked.draft)
-    with ledger() as book:
-        approval, reason = _version(asked, scope, policy)
-        ApprovalVersion.objects.create(
-            approval=approval, number=asked.version, reason=reason, candidates=[candidate.model_dump(mode="json")]
-        )
-        if not policy.ask:
-            await_approval(asked.job, waiting=False)
-            return _accept(approval, candidate)
-        approval.refresh_from_db()
-        _tell(book, asked, approval, reason, candidate)
-        return None
+    approval, reason = _version(asked, scope, policy)
+    ApprovalVersion.objects.create(
+        approval=approval, number=asked.version, reason=reason, candidates=[candidate.model_dump(mode="json")]
+    )
+    if not policy.ask:
+        await_approval(asked.job, waiting=False)
+        return _accept(approval, candidate)
+    approval.refresh_from_db()
+    _tell(book, asked, approval, reason, candidate)
+    return None
 
 
 def _version(asked: DecisionAsked, scope: Scope, policy: DecisionPolicy) -> tuple[Approval, Reason]:

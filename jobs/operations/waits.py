@@ -48,7 +48,7 @@ def decide(
     """Ask for a decision and make the job wait for it; the ruling at once where nobody needs to be asked."""
     with ledger() as book:
         job = lock_held(job_id, token)
-        ruling = registry.decisions().open(DecisionAsked(job, subject, version, draft))
+        ruling = registry.decisions().open(book, DecisionAsked(job, subject, version, draft))
         if ruling is not None:
             record_step(job, name=name, kind=StepKind.DECIDE, result=ruling)
             return ruling

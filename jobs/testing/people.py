@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from jobs import registry
+from jobs.events.ledger import Ledger
 from jobs.models import Job
 from jobs.registry import DecisionAsked
 
@@ -17,7 +18,7 @@ class Drafts:
     def __init__(self) -> None:
         self.last: dict[str, Any] | None = None
 
-    def open(self, asked: DecisionAsked) -> dict[str, Any] | None:
+    def open(self, book: Ledger, asked: DecisionAsked) -> dict[str, Any] | None:
         self.last = asked.draft
         return None
 

@@ -103,7 +103,7 @@ def test_chats_and_actions_of_a_game_are_one_line_in_the_order_of_arrival(cast: 
     assert fresh(third).request_status == "awaiting_approval"
 
 
-MOST_STATEMENTS = (8, 14, 22) if connection.vendor == "postgresql" else (10, 15, 26)
+MOST_STATEMENTS = (8, 14, 20) if connection.vendor == "postgresql" else (10, 15, 24)
 
 
 def test_a_turn_costs_no_more_statements_than_it_must(cast: Cast, config: Callable[..., None]) -> None:
