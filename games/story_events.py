@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
-
 from accounts import audit
 from games.jobtypes import STORY_EVENT, StoryEvent
 from games.models import Game, Happened
 from games.scenarios.document import Event
 from jobs.errors import Refused
+from jobs.events.ledger import ledger
 from jobs.models import Job, JobQuerySet
 from jobs.operations import controls
 from jobs.operations.enqueue import enqueue
@@ -80,8 +79,11 @@ def peek(game: Game, *, limit: int) -> list[dict[str, Any]]:
 
 def clear(game: Game, *, by: Operator) -> int:
     """Call off what waits; how many requests. What is being told already goes on, and what happened once stays so."""
-    with transaction.atomic():
-        for pk in (ids := list(waiting(game).values_list("pk", flat=True))):
+    with ledger(lanes=[game.scope_key]):
+        # Locked as they are counted, so that none of them begins or ends before it is called off.
+        untold = waiting(game).select_for_update(of=("self",)).order_by("pk")
+        ids = list(untold.values_list("pk", flat=True))
+        for pk in reversed(ids):  # the last first: none is let go ahead only to be called off
             controls.cancel(pk)
         by.record("story_events.cleared", game, game=game.name, count=len(ids))
     return len(ids)

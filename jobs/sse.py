@@ -18,7 +18,7 @@ from jobs.streams.sse import View, serve
 
 
 async def request_events(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    """From the request's first event, or from a cursor, to its last."""
+    """From the first event of the request's current run, or from a cursor, to its last."""
     await serve(scope, receive, send, partial(look_at_request, scope["url_route"]["kwargs"]["request_id"]))
 
 
@@ -27,7 +27,7 @@ def look_at_request(request_id: UUID, caller: Caller) -> View:
     job = queries.get_request(caller.user, request_id)
     if job.scope is None:
         raise NotFound("this request belongs to no game and has no events: ask for it", code="no_stream")
-    ends = JobEvent.objects.filter(job=job).aggregate(first=Min("seq"), last=Max("seq"))
+    ends = JobEvent.objects.filter(job=job, run=job.run).aggregate(first=Min("seq"), last=Max("seq"))
     return View(
         scope_id=job.scope.pk,
         scope_key=job.scope.key,

@@ -28,7 +28,8 @@ FINAL_EVENTS = {"request.completed", "request.rejected", "request.failed", "requ
 class View:
     """What a caller may see: the scope, whether with what is for deciders, and of which request alone.
 
-    ``first`` and ``last`` are the numbers of the request's first event, and of its last once it has ended.
+    ``first`` and ``last`` are the numbers of the first event of the request's current run, and of its last once it has
+    ended. What a former run ended with is no end.
     """
 
     scope_id: int
@@ -116,7 +117,7 @@ class Telling:
             await self._response.cursor(seq)
         else:
             await self._response.event(event, frame, seq=seq)
-        if self._view.request is not None and event in FINAL_EVENTS:
+        if self._view.request is not None and event in FINAL_EVENTS and seq >= self._view.first:
             raise Ended
 
     async def _pass_on(self) -> None:

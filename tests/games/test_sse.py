@@ -32,6 +32,7 @@ from tests.waiting import await_until
 pytestmark = pytest.mark.django_db(transaction=True)
 
 NEVER_SECONDS = 3600.0
+START = "last_event_id=0"
 
 
 @pytest.fixture
@@ -187,6 +188,21 @@ async def test_a_request_has_a_stream_of_its_own_that_ends_with_it(game: Game) -
     headers = {**await in_thread(bearer, "player2"), "Last-Event-ID": str(last)}
     async with streaming(of_request(job), headers) as nothing:
         assert nothing.status == 204
+
+
+async def test_a_request_that_runs_again_is_told_from_its_current_run_to_the_end_of_that(game: Game) -> None:
+    job = await in_thread(act, game)
+    await in_thread(lambda: controls.cancel(job_id=job.pk))
+    await in_thread(lambda: controls.revive(job.pk))
+    headers = await in_thread(bearer, "player2")
+    async with streaming(of_request(job), headers) as stream, streaming(of_request(job), headers, query=START) as all_:
+        await begun(stream)
+        assert (await stream.event()).event == "request.queued"
+        former = [(await all_.event()).event for _ in range(3)]
+        assert former == ["request.queued", "request.cancelled", "request.queued"]
+        await in_thread(lambda: controls.cancel(job_id=job.pk))
+        for each in (stream, all_):
+            assert [event.event for event in await each.rest()] == ["request.cancelled"]
 
 
 async def test_a_cursor_that_is_too_old_or_too_new_is_reset_to_the_head(game: Game) -> None:

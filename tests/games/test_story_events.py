@@ -178,6 +178,22 @@ def test_staff_see_what_waits_and_call_it_off_on_record(well: Game, cast: Cast) 
     assert kinds(well)[:2] == ["player_action", "chat"]
 
 
+def test_all_that_wait_are_called_off_and_what_is_being_told_goes_on(well: Game, cast: Cast) -> None:
+    chat(user=cast.player1, game=well, text="Hello?")
+    act(user=cast.player2, game=well, text="I open the cellar door")
+    chat(user=cast.player1, game=well, text="And now?")
+    stories = Job.objects.filter(type="story_event").order_by("pk")
+    while not stories.exclude(started_at=None).exists():
+        assert run_next()
+    told, *called_off = stories
+    assert len(called_off) == 2
+    assert clear(well, by=STAFF) == 2
+    assert [fresh(job).request_status for job in called_off] == ["cancelled", "cancelled"]
+    assert AuditEntry.objects.get(action="story_events.cleared").data["count"] == 2
+    run_until_idle()
+    assert fresh(told).request_status == "completed"
+
+
 def test_a_full_queue_holds_events_back_and_never_the_turn_that_set_them_off(
     well: Game, cast: Cast, config: Callable[..., None]
 ) -> None:
