@@ -76,6 +76,11 @@ def concurrencies() -> dict[str, int]:
     return {queue: row.concurrency for queue, row in _rows.read().items() if row.concurrency}
 
 
+def retentions() -> dict[str, float]:
+    """How long ended jobs are kept, in seconds, of each queue of which that is said."""
+    return {queue: row.keep_seconds for queue, row in _rows.read().items() if row.keep_seconds is not None}
+
+
 def forget() -> None:
     """Ask the database next time: in this process a change holds at once."""
     _rows.forget()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Unpack
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -96,7 +97,10 @@ def revive(job_id: int, *, by: Operator, payload: dict[str, Any] | None = None) 
 
 
 def run_again(job_id: int, *, by: Operator, payload: dict[str, Any] | None = None) -> Job:
-    """A new request like one that has ended: its type, payload, owner, scope, lane and options, but not its delay."""
+    """A new request like one that has ended: its type, payload, owner, scope, lane and options.
+
+    It is not delayed, and waits for no other; it may begin for as long after it was asked for as the old one could.
+    """
     old = _request(job_id)
     if not old.ended:
         raise Conflict("it has not ended; call it off first", code="not_ended")
@@ -104,10 +108,14 @@ def run_again(job_id: int, *, by: Operator, payload: dict[str, Any] | None = Non
         job = enqueue(
             declared(old.type),
             old.payload if payload is None else payload,
+            queue=old.queue if old.queue in settings.RQ_QUEUES else "",  # one that is no more can't be asked for
+            concurrency_key=old.concurrency_key,
+            fair_key=old.fair_key,
             owner=old.owner,
             scope=old.scope.key if old.scope else "",
             ordering_key=old.lane.key if old.lane else "",
             priority=old.priority,
+            expires_in=old.expires_at - old.created_at if old.expires_at else None,
             max_attempts=old.max_attempts,
             backoff=old.backoff,
             timeout=_delta(old.timeout_seconds),

@@ -18,9 +18,9 @@ from django.db.models.functions import Now
 from uuid6 import uuid7
 
 from accounts import audit
+from jobs import queue_settings
 from jobs.errors import Conflict, NotFound
 from jobs.models import Dependency, IdempotencyKey, Job, JobEvent, JobQuerySet, QueueControl, Worker
-from jobs.models_metrics import QueueSettings
 from jobs.models_operating import ControlKind
 from jobs.operations import controls
 from jobs.operations.operator import Operator
@@ -80,8 +80,7 @@ def expired() -> list[JobQuerySet]:
     """The requests that need not be kept any longer: disjoint sets, each found by an index."""
     removable = Job.objects.roots().exclude(_needed())
     own = removable.filter(status__in=FINAL, keep_seconds__isnull=False)
-    said = QueueSettings.objects.values_list("queue", "keep_seconds")
-    kept = {queue: seconds for queue, seconds in said if seconds is not None}
+    kept = queue_settings.retentions()
     plain = removable.filter(keep_seconds=None)
     return [
         own.annotate(age=_SecondsSince("finished_at")).filter(age__gt=F("keep_seconds")),

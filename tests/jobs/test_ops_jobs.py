@@ -23,6 +23,9 @@ from tests.jobs.kinds import ECHO, FAIL, PARENT, Plan
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+SAID = ("owner", "scope", "lane", "queue", "concurrency_key", "fair_key", "priority")
+"""What a caller may have said, as it is stored."""
+
 
 @pytest.fixture(autouse=True)
 def _nothing_ran() -> None:
@@ -36,6 +39,13 @@ def ada() -> Operator:
 
 def fresh(job: Job) -> Job:
     return Job.objects.get(pk=job.pk)
+
+
+def may_begin_for(job: Job) -> timedelta:
+    """How long after it was asked for the job may begin."""
+    made = fresh(job)
+    assert made.expires_at is not None
+    return made.expires_at - made.created_at
 
 
 def audit() -> list[tuple[Any, ...]]:
@@ -105,6 +115,11 @@ def test_an_ended_job_is_run_again_as_a_new_one(ada: Operator) -> None:
         keep_for=timedelta(days=1),
         max_attempts=9,
         backoff=[1.0, 5.0],
+        queue="llm",
+        concurrency_key="openai/gpt-5",
+        fair_key="guild:7",
+        tags=["vip"],
+        expires_in=timedelta(hours=2),
     )
     with pytest.raises(Conflict, match="has not ended"):
         operating.run_again(old.pk, by=ada)
@@ -113,9 +128,18 @@ def test_an_ended_job_is_run_again_as_a_new_one(ada: Operator) -> None:
     run_until_idle()
     assert kinds.ran == ["a", "a"]
     assert new.pk != old.pk
-    for name in ("owner", "scope", "lane", "priority", "timeout_seconds", "keep_seconds", "max_attempts", "backoff"):
+    for name in (*SAID, "timeout_seconds", "keep_seconds", "max_attempts", "backoff"):
         assert getattr(new, name) == getattr(old, name), name
+    assert [given.tag for given in new.tags.all()] == ["vip"]
+    assert abs(may_begin_for(new) - timedelta(hours=2)) < timedelta(minutes=1)
     assert AuditEntry.objects.get().data["new"] == str(new.public_id)
+
+
+def test_it_runs_in_its_types_queue_where_its_own_is_no_more(ada: Operator) -> None:
+    old = enqueue(ECHO, Plan())
+    run_until_idle()
+    Job.objects.filter(pk=old.pk).update(queue="of_last_year")
+    assert operating.run_again(old.pk, by=ada).queue == "system"
 
 
 def test_a_delayed_job_is_promoted_once(ada: Operator) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from io import StringIO
 
@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.db.models import F
 
 from accounts.models import AuditEntry
-from jobs import invariants
+from jobs import invariants, queue_settings
 from jobs.models import IfDead, Job, JobEvent
 from jobs.models_metrics import QueueSettings
 from jobs.operations import leases, upkeep
@@ -22,6 +22,7 @@ from jobs.operations.operator import Operator
 from jobs.scheduler.cleanup import run_cleanup
 from jobs.states import Status
 from jobs.testing import run_next, run_until_idle
+from queueproject.env import QueueDefaults
 from tests.jobs.kinds import CHILD, ECHO, FAIL, PARENT, Plan
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -29,6 +30,15 @@ pytestmark = pytest.mark.django_db(transaction=True)
 CONSOLE = Operator(user=None, via="console")
 DAY = 86_400.0
 HOUR = 3600.0
+
+Config = Callable[..., None]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_kept_in_mind() -> Iterator[None]:
+    queue_settings.forget()
+    yield
+    queue_settings.forget()
 
 
 def aged(job: Job, seconds: float) -> Job:
@@ -70,7 +80,7 @@ def test_a_queue_is_cleaned_of_what_ended_long_enough_ago() -> None:
     assert left() == {open_}
 
 
-def test_each_status_is_kept_for_its_time(config: Callable[..., None]) -> None:
+def test_each_status_is_kept_for_its_time(config: Config) -> None:
     config(keep_completed_seconds=DAY, keep_dead_seconds=3 * DAY, keep_cancelled_seconds=2 * DAY)
     done, dead, off = enqueue(ECHO, Plan()), enqueue(FAIL, Plan(do="permanent")), enqueue(ECHO, Plan())
     cancel(off.pk)
@@ -87,11 +97,29 @@ def test_a_job_or_its_queue_may_say_how_long_it_is_kept() -> None:
     other = enqueue(CHILD, Plan())
     run_until_idle()
     QueueSettings.objects.create(queue="llm", keep_seconds=HOUR)
+    queue_settings.forget()
     aged(long, 399 * DAY), aged(short, 90), aged(other, HOUR - 10)
     assert upkeep.prune() == 0
     aged(short, 1), aged(other, 20)
     assert upkeep.prune() == 2
     assert left() == {long}
+
+
+def test_how_long_a_queue_keeps_may_be_said_by_the_environment_and_the_admin_goes_before_it(config: Config) -> None:
+    config(queue_settings={"llm": QueueDefaults(keep_seconds=HOUR), "system": QueueDefaults(keep_seconds=1)})
+    QueueSettings.objects.create(queue="system", keep_seconds=HOUR)
+    queue_settings.forget()
+    jobs = [enqueue(CHILD, Plan()), enqueue(ECHO, Plan())]
+    own = enqueue(ECHO, Plan(), keep_for=timedelta(days=1))
+    run_until_idle()
+    for job in (*jobs, own):
+        aged(job, HOUR - 10)
+    assert upkeep.prune() == 0
+    for job in (*jobs, own):
+        aged(job, 20)
+    assert upkeep.would_prune() == {"completed": 2}
+    assert upkeep.prune() == 2
+    assert left() == {own}
 
 
 def test_what_others_still_need_is_not_deleted() -> None:
@@ -117,7 +145,7 @@ def test_the_stream_outlives_the_job_and_every_invariant_holds() -> None:
     assert invariants.broken() == {}
 
 
-def test_the_scheduler_does_it_in_batches(monkeypatch: pytest.MonkeyPatch, config: Callable[..., None]) -> None:
+def test_the_scheduler_does_it_in_batches(monkeypatch: pytest.MonkeyPatch, config: Config) -> None:
     config(cleanup_seconds=77)
     monkeypatch.setattr(upkeep, "BATCH", 2)
     monkeypatch.setattr(upkeep.prune, "__defaults__", (2,))

@@ -18,6 +18,7 @@ from jobs.operations.enqueue import enqueue
 from jobs.registry import JobType
 from jobs.testing import run_next
 from jobs.transport import connect
+from queueproject.env import QueueDefaults
 from tests.jobs.kinds import ECHO, FAIL, STUCK, Plan
 from tests.waiting import wait_until
 
@@ -74,6 +75,19 @@ def test_a_failed_attempt_waits_as_its_queue_says() -> None:
     run_next()
     retried = job.events.get(event="job.retried")
     assert 500 <= (retried.data or {})["after_seconds"] <= 1000
+
+
+def test_the_environment_may_say_the_same_and_the_admin_goes_before_it(config: Config) -> None:
+    said = QueueDefaults(timeout_seconds=12, backoff_seconds=1000, backoff_cap_seconds=1000)
+    config(queue_settings={"system": said})
+    queue_settings.forget()
+    job = enqueue(FAIL, Plan())
+    assert timeout_seconds(job) == 12.0
+    run_next()
+    assert 500 <= (job.events.get(event="job.retried").data or {})["after_seconds"] <= 1000
+    QueueSettings.objects.create(queue="system", timeout_seconds=7)
+    queue_settings.forget()
+    assert timeout_seconds(job) == 7.0
 
 
 def test_contradicting_and_unknown_settings_are_refused(admin: Browser) -> None:
