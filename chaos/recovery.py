@@ -36,14 +36,15 @@ def child_killed(at: datetime, pid: int) -> Iterator[float]:
     """Until the job ran again."""
     said = JobLog.objects.filter(text=process(pid), at__lte=at).order_by("id").last()
     if said is not None:
-        failed = JobEvent.objects.filter(job=said.job_id, event="job.retried", at__gte=at).order_by("id").first()
-        if failed is not None:
+        failed = JobEvent.objects.filter(job=said.job_id, at__gte=at).order_by("id").first()
+        if failed is not None and failed.event == "job.retried":
             yield from _until_started(at, failed)
 
 
 def _of_worker(at: datetime, pid: int) -> QuerySet[JobEvent]:
     """What became of its claims since then, by the worker ids that this process had."""
-    workers = list(Worker.objects.filter(name__endswith=f".{pid}").values_list("pk", flat=True))
+    there = Q(started_at__lte=at) & (Q(ended_at=None) | Q(ended_at__gte=at))  # the system uses a pid again
+    workers = list(Worker.objects.filter(there, name__endswith=f".{pid}").values_list("pk", flat=True))
     return JobEvent.objects.filter(data__worker__in=workers, at__gte=at)
 
 

@@ -134,7 +134,8 @@ def _may_follow(before: str | None, event: str) -> bool:
 
 
 def columns_fit_the_status() -> list[Row]:
-    """A worker holds exactly what runs; tickets are for what may run; the time of the end is set at the end."""
+    """A worker holds exactly what runs; tickets are for what may run; the time of the end is set at the end;
+    what was called off only runs on, or waits for what it called."""
     wrong = (
         (Q(worker_id__isnull=False) & ~Q(status=Status.RUNNING))
         | (Q(ticketed=True) & ~Q(status=Status.QUEUED, held_back_by=""))
@@ -142,6 +143,7 @@ def columns_fit_the_status() -> list[Row]:
         | Q(finished_at__isnull=False, status__in=OPEN)
         | Q(finished_at__isnull=True, status__in=FINAL)
         | Q(awaiting_approval=True, status__in=FINAL)
+        | Q(cancel_requested_at__isnull=False, status__in=OPEN - {Status.RUNNING, Status.WAITING})
         | Q(attempt__gt=F("max_attempts"))
     )
     return _rows(Job.objects.filter(wrong), "id", "status", "worker_id", "ticketed", "attempt", "finished_at")

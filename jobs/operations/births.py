@@ -12,6 +12,7 @@ from jobs.failpoints import failpoint
 from jobs.models import Dependency, IfDead, Job, JobTag, Scope
 from jobs.operations import admission, dispatch, hot, transitions
 from jobs.operations.asking import Options
+from jobs.operations.circles import waits_for_who_joins
 from jobs.states import Status
 
 
@@ -54,11 +55,11 @@ def _unfinished(job: Job, options: Options) -> list[Job]:
     if not options.depends_on:
         return []
     found = transitions.lock([on.pk for on in options.depends_on])
-    for on in found.values():
-        if job.lane_id is not None and on.lane_id == job.lane_id and on.place is None:
-            raise Invalid(
-                "a job can't depend on one that will come after it in its lane", fields={"depends_on": str(on)}
-            )
+    if job.lane_id is not None and waits_for_who_joins(job.lane_id, found):
+        raise Invalid(
+            "a job can't depend on one that will come after it in its lane, or that waits for such a one",
+            fields={"depends_on": ", ".join(map(str, found.values()))},
+        )
     lost = [on for on in found.values() if on.ended and on.status != Status.COMPLETED]
     if len(found) < len(options.depends_on) or (lost and options.if_dead == IfDead.CANCEL):
         raise Invalid("a job can't depend on one that ended without a result", fields={"depends_on": str(lost[:1])})

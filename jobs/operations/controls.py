@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from django.db import IntegrityError
 from django.db.models import Q
 from django.db.models.functions import Coalesce, Now
 
 from jobs import registry
 from jobs.errors import Conflict, NotFound
 from jobs.events.ledger import Ledger, ledger
-from jobs.models import Job
+from jobs.models import Dependency, IfDead, Job
 from jobs.operations.asking import validated
 from jobs.operations.transitions import Move, apply, cancelled, lock, take_place
-from jobs.states import Status
+from jobs.states import OPEN, Status
 
 
 def cancel(job_id: int) -> Job:
@@ -41,6 +42,14 @@ def cancel(job_id: int) -> Job:
             _ask_to_stop(mine)
             _end_what_does_not_run(book, mine, jobs)
     return job
+
+
+def end_waiting(parents: Iterable[Job]) -> None:
+    """End those of these parents that were called off and waited for the last of their children to stop."""
+    for parent in parents:
+        called_off = parent.cancel_requested_at is not None
+        if called_off and parent.status == Status.WAITING and not parent.children.open().exists():
+            end_called_off(parent.root_id_or_self)
 
 
 def end_called_off(root_id: int) -> None:
@@ -97,8 +106,17 @@ def revive(job_id: int, *, payload: dict[str, Any] | None = None) -> Job:
     """Run a dead, expired or cancelled request again, as its next run, at its lane's tail.
 
     A run begins from the first step, with fresh attempts, and with ``payload`` instead of the old one if it is given
-    (``Invalid`` if the job type refuses it). Anything else is a ``Conflict`` with code ``not_dead``.
+    (``Invalid`` if the job type refuses it). Anything else is a ``Conflict`` with code ``not_dead``; code
+    ``not_unique`` if another one with its unique key is open, ``waited_for`` while those are called off that depend on
+    it. Who was to run without its result does not wait for it again.
     """
+    try:
+        return _revived(job_id, payload)
+    except IntegrityError:
+        raise Conflict("another job of this type and unique key is open", code="not_unique") from None
+
+
+def _revived(job_id: int, payload: dict[str, Any] | None) -> Job:
     lane = Job.objects.filter(pk=job_id).values_list("lane", flat=True).first()
     with ledger(lanes=[lane] if lane is not None else ()) as book:
         job = lock([job_id]).get(job_id)
@@ -106,12 +124,21 @@ def revive(job_id: int, *, payload: dict[str, Any] | None = None) -> Job:
             raise NotFound("there is no such job")
         if job.parent_id is not None or job.status not in (Status.DEAD, Status.EXPIRED, Status.CANCELLED):
             raise Conflict(f"only a request that failed can run again, and this is {job.status}", code="not_dead")
+        _let_go(job)
         changes = _afresh(job) | ({"payload": _accepted(job, payload)} if payload is not None else {})
         ahead = take_place(book, job) if lane is not None else 0
         to = Status.PENDING if ahead else Status.QUEUED
         apply(book, [Move(job, to, "job.revived", {"run": job.run + 1}, changes | {"place": job.place})])
         book.tell(job, "request.queued", {"kind": job.type, "position": ahead})
     return job
+
+
+def _let_go(job: Job) -> None:
+    """Nobody waits for its next run, and so nobody who comes before it in its lane."""
+    waiting = Dependency.objects.filter(on=job, job__status__in=OPEN)
+    if waiting.filter(if_dead=IfDead.CANCEL).exists():
+        raise Conflict("those that depend on it are being called off: try again in a moment", code="waited_for")
+    waiting.delete()
 
 
 def _accepted(job: Job, payload: dict[str, Any]) -> dict[str, Any]:
@@ -135,6 +162,5 @@ def _afresh(job: Job) -> dict[str, Any]:
         "finished_at": None,
         "expires_at": None,
         "cancel_requested_at": None,
-        "unique_key": "",
         "strikes": 0,
     }

@@ -6,7 +6,8 @@ later write of the handler is bound to it, so a worker that lost its lease commi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 
 from django.conf import settings
@@ -18,8 +19,8 @@ from jobs import sql
 from jobs.events.ledger import Ledger, ledger
 from jobs.failpoints import failpoint
 from jobs.models import Job, Worker
-from jobs.operations import hot
-from jobs.operations.transitions import Move, apply, lock, start
+from jobs.operations import controls, hot
+from jobs.operations.transitions import Move, apply, cancelled, lock, start
 from jobs.pauses import pauses
 from jobs.states import Status
 from jobs.transport import Ticket
@@ -108,18 +109,43 @@ def _start(book: Ledger, tickets: Sequence[Ticket], worker_id: int) -> list[Job]
 
 
 def rescue(limit: int = CLAIM_BATCH) -> list[int]:
-    """Give back jobs of workers whose lease ran out; they cost no attempt and go to the front. Returns their ids."""
+    """Give back jobs of workers whose lease ran out; they cost no attempt and go to the front. Returns their ids.
+
+    Those that were called off end instead: nobody is left to stop.
+    """
     running = Job.objects.filter(status=Status.RUNNING)
     lost = running.filter(Q(worker=None) | Q(worker__lease_until__lt=Now())).order_by("pk")
     ids = list(lost.values_list("pk", flat=True)[:limit])
     if not ids:
         return []
-    with ledger() as book:
-        locked = lock(ids, skip_locked=True)
+    with _locked(ids, skip_locked=True) as (book, locked):
         # Looked at again under the lock: the worker may have renewed its lease, or the job may have ended.
-        jobs = [locked[pk] for pk in lost.filter(pk__in=locked).values_list("pk", flat=True)]
-        apply(book, [_rescued(job) for job in jobs])
-        return [job.pk for job in jobs]
+        jobs = [locked[pk] for pk in lost.filter(pk__in=[*locked]).values_list("pk", flat=True) if pk in ids]
+        return _take_back(book, jobs, locked, _rescued)
+
+
+@contextmanager
+def _locked(ids: Collection[int], *, skip_locked: bool = False) -> Iterator[tuple[Ledger, dict[int, Job]]]:
+    """A ledger and these jobs, locked; with the lanes and parents of those that were called off, which end here."""
+    kin = Job.objects.filter(pk__in=ids, cancel_requested_at__isnull=False).values_list("lane", "parent")
+    lanes, parents = ({pk for pk in column if pk is not None} for column in zip(*kin, strict=True)) if kin else ((), ())
+    with ledger(lanes=lanes) as book:
+        locked = lock({*ids, *parents}, skip_locked=skip_locked)
+        yield book, locked
+    controls.end_waiting(locked[pk] for pk in parents if pk in locked)
+
+
+def _take_back(book: Ledger, jobs: Iterable[Job], locked: dict[int, Job], back: Callable[[Job], Move]) -> list[int]:
+    """Move jobs ``back`` to the queue, or to their end; their ids. Whom that needs more locks for, because it was
+    called off just now, is left as it is until the next look."""
+    moves = []
+    for job in jobs:
+        if job.cancel_requested_at is None:
+            moves.append(back(job))
+        elif (job.lane_id is None or job.lane_id in book.lanes) and (job.parent_id is None or job.parent_id in locked):
+            moves.append(cancelled(job))
+    apply(book, moves, parents=locked)
+    return [move.job.pk for move in moves]
 
 
 def _rescued(job: Job) -> Move:
@@ -142,6 +168,11 @@ def claims_of(worker_id: int) -> set[tuple[int, int]]:
     return set(Job.objects.filter(worker=worker_id, status=Status.RUNNING).values_list("pk", "token"))
 
 
+def is_held(job_id: int, token: int) -> bool:
+    """Whether the claim with this token still stands."""
+    return Job.objects.filter(pk=job_id, token=token, status=Status.RUNNING).exists()
+
+
 def called_off(worker_id: int) -> set[int]:
     """The ids of the jobs that this worker runs and that were called off."""
     running = Job.objects.filter(worker=worker_id, status=Status.RUNNING, cancel_requested_at__isnull=False)
@@ -149,12 +180,14 @@ def called_off(worker_id: int) -> set[int]:
 
 
 def hand_back(claims: Iterable[tuple[int, int]]) -> list[int]:
-    """Give unfinished (job id, token) claims back at once, as a shutdown does; they cost nothing. Returns the ids."""
+    """Give unfinished (job id, token) claims back at once, as a shutdown does; they cost nothing. Returns the ids.
+
+    Those that were called off end instead.
+    """
     tokens = dict(claims)
-    with ledger() as book:
-        mine = [job for job in lock(tokens).values() if held(job, tokens[job.pk])]
-        apply(book, [_released(job) for job in mine])
-        return [job.pk for job in mine]
+    with _locked(tokens) as (book, locked):
+        mine = [job for job in locked.values() if job.pk in tokens and held(job, tokens[job.pk])]
+        return _take_back(book, mine, locked, _released)
 
 
 def held(job: Job, token: int) -> bool:

@@ -141,10 +141,7 @@ def _settle_together(batch: Sequence[Ended]) -> set[int]:
         parents = lock([ended.parent_id for ended in others if ended.parent_id is not None])
         mine |= _apply(book, {ended.job_id: ended for ended in others}, parents)
         failpoint("in_settle")
-    for parent in parents.values():
-        called_off = parent.cancel_requested_at is not None
-        if called_off and parent.status == Status.WAITING and not parent.children.open().exists():
-            controls.end_called_off(parent.root_id_or_self)
+    controls.end_waiting(parents.values())
     failpoint("after_settle")
     return mine
 

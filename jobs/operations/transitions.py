@@ -280,12 +280,12 @@ def _release_dependents(book: Ledger, ended: Sequence[Job]) -> None:
     if not waiting:
         return
     dead = {job.pk for job in ended if job.status != Status.COMPLETED}
-    doomed = {row.job_id for row in waiting if row.on_id in dead and row.if_dead == IfDead.CANCEL}
-    for job in lock(doomed).values() if doomed else ():
+    lost = {row.job_id for row in waiting if row.on_id in dead and row.if_dead == IfDead.CANCEL}
+    for job in lock(lost).values() if lost else ():
         # In a lane that this transaction has not locked, the service "due" calls it off a moment later.
         if job.status == Status.PENDING and (job.lane_id is None or job.lane_id in book.lanes):
             apply(book, [cancelled(job)])
-    _let_run(book, [row.job_id for row in waiting if row.job_id not in doomed])
+    _let_run(book, [row.job_id for row in waiting if row.job_id not in lost])
 
 
 def _let_run(book: Ledger, ids: Iterable[int]) -> None:
@@ -310,14 +310,18 @@ def waits_for_others(jobs: Iterable[Job]) -> set[int]:
     return set(waiting.values_list("job", flat=True))
 
 
+def doomed(jobs: Iterable[Job]) -> set[int]:
+    """The ids of those of these jobs that are to be called off, because one that they depend on came to no result."""
+    gone = Dependency.objects.filter(if_dead=IfDead.CANCEL, on__status__in=FINAL - {Status.COMPLETED})
+    return set(gone.filter(job__in=[job.pk for job in jobs]).values_list("job", flat=True))
+
+
 def release_pending(book: Ledger, ids: Iterable[int]) -> None:
     """Look again at pending jobs, whose lanes are locked: call off the doomed, let run what waits for nothing."""
-    ids = list(ids)
-    gone = Dependency.objects.filter(job__in=ids, if_dead=IfDead.CANCEL, on__status__in=FINAL - {Status.COMPLETED})
-    for job in lock(set(gone.values_list("job", flat=True))).values():
-        if job.status == Status.PENDING:
-            apply(book, [cancelled(job)])
-    _let_run(book, ids)
+    locked = lock(ids)
+    lost = doomed(locked.values())
+    apply(book, [cancelled(job) for pk, job in locked.items() if pk in lost and job.status == Status.PENDING])
+    _let_run(book, locked)
 
 
 def take_place(book: Ledger, job: Job) -> int:

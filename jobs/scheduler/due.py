@@ -8,7 +8,16 @@ from django.db.models.functions import Now
 
 from jobs.events.ledger import Ledger, ledger
 from jobs.models import Dependency, IfDead, Job
-from jobs.operations.transitions import Move, apply, lock, release_pending, take_place, waits_for_others
+from jobs.operations.transitions import (
+    Move,
+    apply,
+    cancelled,
+    doomed,
+    lock,
+    release_pending,
+    take_place,
+    waits_for_others,
+)
 from jobs.states import FINAL, OPEN, Status
 
 BATCH = 200
@@ -37,8 +46,9 @@ def run_due() -> float:
         return settings.CONFIG.tick_seconds
     with ledger(lanes={lane for _, lane in found if lane is not None}) as book:
         jobs = [job for job in lock([pk for pk, _ in found]).values() if job.status == Status.SCHEDULED]
+        lost = doomed(jobs)
         placed: set[int] = set()
-        apply(book, [_runnable(book, job, placed) for job in jobs])
+        apply(book, [cancelled(job) if job.pk in lost else _runnable(book, job, placed) for job in jobs])
     return 0.0 if len(found) == BATCH else settings.CONFIG.tick_seconds
 
 

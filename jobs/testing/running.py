@@ -13,7 +13,7 @@ from jobs.inline import InlineRuntime, inline_context
 from jobs.models import Job, JobStep, StepKind, Worker
 from jobs.operations import leases
 from jobs.operations.outcomes import settle
-from jobs.scheduler.due import run_due
+from jobs.scheduler.due import run_due, run_released
 from jobs.states import Status
 from jobs.transport import Ticket
 
@@ -44,6 +44,7 @@ def run_until_idle() -> int:
     """Run jobs until none may run, backoffs and delays included; how many turns it took. Nobody who sleeps wakes."""
     for turn in range(MOST_TURNS):
         end_delays()
+        run_released()
         if run_next() is None:
             return turn
     raise AssertionError(f"jobs still run after {MOST_TURNS} turns: does a handler wait for itself?")

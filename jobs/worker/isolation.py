@@ -2,7 +2,7 @@
 
 The children come from a single-threaded fork server that is itself a fresh interpreter, so no thread or connection of
 the worker is copied. A child claims nothing: it runs the handler on the worker's claim, stores the end itself and
-exits with 0; any other end of the process is a strike against the job.
+exits with 0; any other end of the process is a strike against the job, and so is one with 0 that left nothing stored.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from django.conf import settings
 from jobs import registry
 from jobs.context import timeout_seconds
 from jobs.models import Job
+from jobs.operations.leases import is_held
 from jobs.operations.outcomes import Ended, How
 from jobs.worker import child_process
 
@@ -61,7 +62,7 @@ class IsolatedRun:
             child.join(LOOK_SECONDS)
 
     def _verdict(self, child: BaseProcess) -> Ended | None:
-        if self.lost or child.exitcode == 0:
+        if self.lost or (child.exitcode == 0 and not is_held(self.job_id, self.token)):
             return None
         if self.called_off:
             return _ended(self._job, How.CANCELLED, "cancelled", "the request was called off")

@@ -40,9 +40,10 @@ def test_an_isolated_job_runs_in_a_process_of_its_own(stack: Stack) -> None:
     assert end_of(step).result == "one"
 
 
-def test_a_job_that_kills_its_process_is_poison_and_its_neighbours_live(stack: Stack) -> None:
+@pytest.mark.parametrize("end", ["kill", "leave"])
+def test_a_job_that_ends_its_process_is_poison_and_its_neighbours_live(stack: Stack, end: str) -> None:
     stack.start("worker", "scheduler")
-    job = enqueue(ALONE, Plan(do="kill"))
+    job = enqueue(ALONE, Plan(do=end))
     neighbour = enqueue(ECHO, Plan(text="x"))
     dead = end_of(job)
     assert (dead.status, code(dead), dead.strikes, dead.attempt) == (Status.DEAD, "poison", 3, 1)

@@ -1,0 +1,104 @@
+"""Jobs that wait for others, through delays, lanes, deaths and revivals: none waits for ever, none runs in spite."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from jobs import invariants
+from jobs.errors import Conflict, Invalid
+from jobs.models import IfDead, Job
+from jobs.operations.controls import cancel, revive
+from jobs.operations.enqueue import enqueue
+from jobs.scheduler.due import run_released
+from jobs.states import Status
+from jobs.testing import run_next, run_until_idle
+from tests.jobs import kinds
+from tests.jobs.kinds import ECHO, FAIL, Plan
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_ran() -> None:
+    kinds.ran.clear()
+
+
+def status(job: Job) -> Status:
+    return Status(Job.objects.get(pk=job.pk).status)
+
+
+@pytest.mark.parametrize("lane", ["", "lane:a"])
+@pytest.mark.parametrize(("if_dead", "end"), [(IfDead.CANCEL, Status.CANCELLED), (IfDead.RUN, Status.COMPLETED)])
+def test_who_was_delayed_when_what_it_depends_on_died_does_as_it_was_told(
+    lane: str, if_dead: IfDead, end: Status
+) -> None:
+    died = enqueue(FAIL, Plan(do="permanent"))
+    job = enqueue(ECHO, Plan(), depends_on=[died], if_dead=if_dead, delay=HOUR, ordering_key=lane)
+    later = enqueue(ECHO, Plan(text="later"), depends_on=[job], if_dead=IfDead.RUN)
+    run_next()
+    assert (status(died), status(job)) == (Status.DEAD, Status.SCHEDULED)
+    run_until_idle()
+    assert (status(job), status(later)) == (end, Status.COMPLETED)
+    assert invariants.broken(liveness=False) == {}
+
+
+def test_nobody_is_put_before_one_for_whom_it_waits_through_others() -> None:
+    late = enqueue(ECHO, Plan(), ordering_key="lane:a", delay=HOUR)
+    between = enqueue(ECHO, Plan(), depends_on=[late])
+    with pytest.raises(Invalid, match="waits for such a one"):
+        enqueue(ECHO, Plan(), ordering_key="lane:a", depends_on=[between])
+    enqueue(ECHO, Plan(), ordering_key="lane:b", depends_on=[between])
+    behind = enqueue(ECHO, Plan(), ordering_key="lane:b")
+    with pytest.raises(Invalid, match="waits for such a one"):
+        enqueue(ECHO, Plan(), ordering_key="lane:a", depends_on=[behind])
+    run_until_idle()
+    assert not Job.objects.open().exists()
+
+
+def test_two_lanes_do_not_wait_for_each_other_in_a_circle() -> None:
+    a, b = (enqueue(ECHO, Plan(), ordering_key=lane, delay=HOUR) for lane in ("lane:a", "lane:b"))
+    enqueue(ECHO, Plan(), ordering_key="lane:a", depends_on=[b])
+    with pytest.raises(Invalid, match="waits for such a one"):
+        enqueue(ECHO, Plan(), ordering_key="lane:b", depends_on=[a])
+    run_until_idle()
+    assert not Job.objects.open().exists()
+
+
+def test_who_was_to_run_in_any_case_does_not_wait_for_the_next_run() -> None:
+    died = enqueue(FAIL, Plan(do="permanent"), ordering_key="lane:a")
+    enqueue(ECHO, Plan(text="head"), ordering_key="lane:a")
+    job = enqueue(ECHO, Plan(text="job"), ordering_key="lane:a", depends_on=[died], if_dead=IfDead.RUN)
+    run_next()
+    assert (status(died), status(job)) == (Status.DEAD, Status.PENDING)
+    revive(died.pk, payload={"do": "", "text": "revived"})
+    run_until_idle()
+    assert not Job.objects.open().exists()
+    assert kinds.ran[1:3] == ["head", "job"]
+
+
+def test_nothing_runs_again_while_those_are_called_off_that_depend_on_it() -> None:
+    died = enqueue(FAIL, Plan(do="permanent"))
+    enqueue(ECHO, Plan(), ordering_key="lane:a", delay=HOUR)
+    job = enqueue(ECHO, Plan(), ordering_key="lane:b", depends_on=[died])
+    run_next()
+    assert status(job) == Status.PENDING, "its lane was not locked"
+    with pytest.raises(Conflict, match="being called off"):
+        revive(died.pk)
+    run_released()
+    assert status(job) == Status.CANCELLED
+    revive(died.pk)
+
+
+def test_a_unique_job_that_runs_again_is_unique_still() -> None:
+    job = enqueue(ECHO, Plan(), unique="u")
+    cancel(job.pk)
+    other = enqueue(ECHO, Plan(), unique="u")
+    with pytest.raises(Conflict, match="unique key"):
+        revive(job.pk)
+    cancel(other.pk)
+    revive(job.pk)
+    assert enqueue(ECHO, Plan(), unique="u").pk == job.pk
