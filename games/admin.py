@@ -17,9 +17,11 @@ from accounts.permissions import may
 from games import story_events
 from games.models import Chapter, Game, Happened, Membership, Scenario, Turn
 from games.scenarios import operations
+from games.scenarios.document import Document
 from games.scenarios.reading import WrongScenario, read_scenario
 from jobs.errors import Conflict
 from jobs.operations.operator import Operator
+from jobs.state_schema import breaches
 
 MOST_SHOWN = 100
 
@@ -52,13 +54,18 @@ class GameForm(forms.ModelForm[Game]):
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
-        scenario = data.get("scenario")
-        if scenario and not data.get("opening"):
-            data["opening"] = scenario.document.opening
-            data["state"] = data.get("state") or scenario.document.state
+        if scenario := data.get("scenario"):
+            self._fill(data, scenario.document)
         if not data.get("opening"):
             self.add_error("opening", "Write one, or choose a scenario that has one.")
         return data
+
+    def _fill(self, data: dict[str, Any], document: Document) -> None:
+        """A state that is typed has to keep to the scenario's schema, as its own does."""
+        data["opening"] = data.get("opening") or document.opening
+        data["state"] = data.get("state") or document.state
+        if wrong := breaches(data["state"], document.state_schema):
+            self.add_error("state", [": ".join(filter(None, breach)) for breach in wrong])
 
 
 @admin.register(Game)

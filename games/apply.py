@@ -17,7 +17,7 @@ from jobs.changes import apply as applied
 from jobs.context import JobContext
 from jobs.errors import PermanentError
 from jobs.results import Ruling
-from jobs.state_schema import Breach, breaches
+from jobs.state_schema import Breach, broken
 
 MOST_PLACES = 5
 
@@ -97,9 +97,9 @@ def _next_state(game: Game, changes: Sequence[Change]) -> State:
         state = applied(changes, game.state)
     except ChangeError as error:
         raise DoesNotFit("unfit_change", f"The change does not fit the state: {error}.") from error
-    if game.scenario and (wrong := breaches(state, game.scenario.document.state_schema)):
+    if game.scenario and (wrong := broken(state, game.state, game.scenario.document.state_schema)):
         raise DoesNotFit("breaks_schema", f"The state would not be as the scenario says: {_places(wrong)}.")
-    if len(json.dumps(state)) > state_bytes():
+    if len(json.dumps(state)) > max(state_bytes(), len(json.dumps(game.state))):
         raise DoesNotFit("state_too_large", f"The state would be larger than {state_bytes()} bytes.")
     return state
 

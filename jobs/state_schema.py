@@ -40,6 +40,13 @@ def breaches(state: State, schema: Schema) -> list[Breach]:
     return [Breach(".".join(map(str, error.absolute_path)), error.message[:NOTE_CHARACTERS]) for error in found]
 
 
+def broken(state: State, before: State, schema: Schema) -> list[Breach]:
+    """Where ``state`` breaks ``schema`` and ``before`` did not: what was wrong already is held against nobody."""
+    wrong = breaches(state, schema)
+    known = breaches(before, schema) if wrong else []
+    return [breach for breach in wrong if breach not in known]
+
+
 def mistakes(schema: Any) -> list[Breach]:
     """What is wrong with a schema itself, by its own paths."""
     unknown = list(_unknown(schema, ()))
@@ -52,7 +59,7 @@ def mistakes(schema: Any) -> list[Breach]:
 
 
 def keeping(changes: Iterable[Change], state: State, schema: Schema) -> tuple[list[Change], list[str]]:
-    """Those changes after each of which ``state`` still keeps to ``schema``, and a note on each of the others."""
+    """Those changes by none of which ``state`` comes to break ``schema``, and a note on each of the others."""
     kept: list[Change] = []
     notes: list[str] = []
     for change in changes:
@@ -61,7 +68,7 @@ def keeping(changes: Iterable[Change], state: State, schema: Schema) -> tuple[li
         except ChangeError as error:  # what it stands on was itself left out
             notes.append(f"Left out “{change.path[:60]}”: {error.reason}"[:NOTE_CHARACTERS])
             continue
-        if wrong := breaches(after, schema):
+        if wrong := broken(after, state, schema):
             notes.append(f"Left out “{change.path[:60]}”: {wrong[0].reason}"[:NOTE_CHARACTERS])
             continue
         kept.append(change)

@@ -46,17 +46,25 @@ class OpenAICompatible:
         return answer.draft(prompt)
 
     async def _ask(self, prompt: Prompt, idempotency_key: str, answer: StreamedAnswer) -> None:
-        """With the tool, and once more without it where the server has none; such a server is remembered."""
+        """With the tool; once more without it where the server has none, or calls it and tells nothing.
+
+        Such a server is remembered.
+        """
         config = settings.CONFIG
         server = (config.llm_base_url, config.llm_model)
         if config.llm_tools and prompt.tells_a_turn and server not in _without_tools:
             try:
-                return await self._read(prompt, idempotency_key, answer, tool=True)
+                await self._read(prompt, idempotency_key, answer, tool=True)
             except APIStatusError as error:
                 if error.status_code not in NO_TOOLS or "tool" not in error.message.lower():
                     raise
-                _without_tools.add(server)
-        return await self._read(prompt, idempotency_key, answer, tool=False)
+            else:
+                if not answer.only_calls:
+                    return
+                answer.forget()
+                idempotency_key += ":told"  # another question, which is not to get the same answer
+            _without_tools.add(server)
+        await self._read(prompt, idempotency_key, answer, tool=False)
 
     async def _read(self, prompt: Prompt, idempotency_key: str, answer: StreamedAnswer, *, tool: bool) -> None:
         config = settings.CONFIG

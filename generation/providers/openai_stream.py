@@ -72,6 +72,17 @@ class StreamedAnswer:
         """The changes of the tool's call, where there was one, instead of those in the text."""
         return told._replace(proposed=read_arguments("".join(self._arguments))) if self._arguments else told
 
+    @property
+    def only_calls(self) -> bool:
+        """Whether it is whole, and a tool's call without a narration: many a model writes no text beside a call."""
+        whole = self.finish not in ("", "length", "content_filter") and not self._refusal
+        return whole and bool(self._arguments) and not read_answer("".join(self._pieces)).text
+
+    def forget(self) -> None:
+        """Another answer takes the place of this one. What was written counts towards LLM_CHARACTERS all the same."""
+        self.finish = ""
+        self._pieces, self._arguments = [], []
+
     def failure(self, error: Exception) -> HandlerError:
         """What ``error`` means for an answer that was still to end."""
         hung_up = isinstance(error, APIConnectionError)

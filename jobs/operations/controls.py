@@ -13,6 +13,7 @@ from jobs import registry
 from jobs.errors import Conflict, NotFound
 from jobs.events.ledger import Ledger, ledger
 from jobs.models import Dependency, IfDead, Job
+from jobs.operations.admission import admit
 from jobs.operations.asking import validated
 from jobs.operations.transitions import Move, apply, cancelled, lock, take_place
 from jobs.states import OPEN, Status
@@ -102,21 +103,22 @@ def _end_what_does_not_run(book: Ledger, jobs: dict[int, Job], parents: dict[int
             apply(book, [cancelled(job)], parents=parents)
 
 
-def revive(job_id: int, *, payload: dict[str, Any] | None = None) -> Job:
+def revive(job_id: int, *, payload: dict[str, Any] | None = None, limited: bool = False) -> Job:
     """Run a dead, expired or cancelled request again, as its next run, at its lane's tail.
 
     A run begins from the first step, with fresh attempts, and with ``payload`` instead of the old one if it is given
     (``Invalid`` if the job type refuses it). Anything else is a ``Conflict`` with code ``not_dead``; code
     ``not_unique`` if another one with its unique key is open, ``waited_for`` while those are called off that depend on
-    it. Who was to run without its result does not wait for it again.
+    it. Who was to run without its result does not wait for it again. ``limited``: it is let into its queue like a new
+    request of its owner, or ``Refused``.
     """
     try:
-        return _revived(job_id, payload)
+        return _revived(job_id, payload, limited)
     except IntegrityError:
         raise Conflict("another job of this type and unique key is open", code="not_unique") from None
 
 
-def _revived(job_id: int, payload: dict[str, Any] | None) -> Job:
+def _revived(job_id: int, payload: dict[str, Any] | None, limited: bool) -> Job:
     lane = Job.objects.filter(pk=job_id).values_list("lane", flat=True).first()
     with ledger(lanes=[lane] if lane is not None else ()) as book:
         job = lock([job_id]).get(job_id)
@@ -125,6 +127,8 @@ def _revived(job_id: int, payload: dict[str, Any] | None) -> Job:
         if job.parent_id is not None or job.status not in (Status.DEAD, Status.EXPIRED, Status.CANCELLED):
             raise Conflict(f"only a request that failed can run again, and this is {job.status}", code="not_dead")
         _let_go(job)
+        if limited:
+            admit([job], scope=job.scope.key if job.scope else "")
         changes = _afresh(job) | ({"payload": _accepted(job, payload)} if payload is not None else {})
         ahead = take_place(book, job) if lane is not None else 0
         to = Status.PENDING if ahead else Status.QUEUED

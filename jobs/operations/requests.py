@@ -9,7 +9,7 @@ from django.db import transaction
 
 from accounts import audit
 from accounts.permissions import may
-from jobs import queries
+from jobs import queries, refusals
 from jobs.errors import Forbidden, NotFound
 from jobs.models import Job
 from jobs.operations import controls
@@ -57,11 +57,15 @@ def cancel(*, user: User, request_id: UUID) -> Job:
 
 
 def retry(*, user: User, request_id: UUID) -> Job:
-    """Run it again from its first step; see ``controls.revive``. ``NotFound``, ``Forbidden``, ``Conflict``."""
+    """Run it again from its first step; see ``controls.revive``. ``NotFound``, ``Forbidden``, ``Conflict``.
+
+    Within the limits of its queue (``Refused``), unless the user operates the queue.
+    """
     job = find(user, request_id)
-    _require(may_steer(user, job) or may(user, "revive", job))
-    with transaction.atomic():
-        revived = controls.revive(job.pk)
+    operates = may(user, "revive", job)
+    _require(operates or may_steer(user, job))
+    with refusals.counted(job.queue, 1), transaction.atomic():
+        revived = controls.revive(job.pk, limited=not operates)
         audit.record("request.retried", actor=user, on=job, run=revived.run)
     return revived
 

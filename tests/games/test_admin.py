@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -9,10 +10,12 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from games.models import Game, Turn
+from games.models import Game, Scenario, Turn
 from tests.cast import Cast
 
 pytestmark = pytest.mark.django_db
+
+WELL = (Path(__file__).parent / "scenario.yaml").read_text()
 
 MEMBERS = {"memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0}
 SETTINGS = {
@@ -59,6 +62,19 @@ def test_a_game_that_cannot_work_is_refused(admin: Client, fields: dict[str, str
     assert answer.status_code == 200
     assert "errorlist" in answer.content.decode()
     assert not Game.objects.filter(name="The Well").exists()
+
+
+def test_a_scenarios_state_is_taken_where_none_is_typed_and_one_that_breaks_its_schema_is_refused(
+    admin: Client,
+) -> None:
+    scenario = Scenario.objects.create(name="The Well", version=1, source=WELL)
+    fields = SETTINGS | {"scenario": scenario.pk, "opening": "Our own."}
+    wrong = admin.post(reverse("admin:games_game_add"), fields | {"state": '{"party": {"gold": 20}}'})
+    assert "party.gold: 20 is greater than the maximum of 10" in wrong.content.decode()
+    assert not Game.objects.filter(name="The Well").exists()
+    assert admin.post(reverse("admin:games_game_add"), fields | {"state": "{}"}).status_code == 302
+    game = Game.objects.get(name="The Well")
+    assert (game.opening, game.state) == ("Our own.", scenario.document.state)
 
 
 def test_settings_can_be_changed_and_the_state_can_not(cast: Cast, admin: Client) -> None:

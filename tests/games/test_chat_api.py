@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,9 +13,12 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Scope
+from games import operations
 from jobs import queue_settings
+from jobs.errors import Refused
 from jobs.models import Job
 from jobs.models_metrics import QueueSettings
+from jobs.operations import requests
 from tests.cast import Cast
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -106,6 +110,37 @@ def one_waiting() -> Iterator[None]:
     QueueSettings.objects.create(queue="player_actions", waiting_per_user=1)
     queue_settings.forget()
     yield
+    queue_settings.forget()
+
+
+@pytest.mark.usefixtures("one_waiting")
+def test_a_players_retry_is_let_in_like_a_new_request_and_an_operators_always(cast: Cast) -> None:
+    def post(name: str, verb: str) -> int:
+        headers = cast.bearer(getattr(cast, name))
+        path = f"/v1/requests/{first.public_id}/{verb}"
+        return Client().post(path, b"", content_type="application/json", headers=headers).status_code
+
+    body = {"message": "Hello", "game_id": cast.game.pk}
+    assert chat(cast, "player1", body).status_code == 200
+    first = Job.objects.get()
+    assert post("player1", "cancel") == 200
+    assert chat(cast, "player1", body).status_code == 200
+    assert [post("player1", "retry"), post("dm", "retry")] == [429, 429]
+    first.refresh_from_db()
+    assert (first.request_status, first.run) == ("cancelled", 1)
+    assert post("admin", "retry") == 200
+
+
+def test_retries_use_the_rate_up(cast: Cast) -> None:
+    QueueSettings.objects.update_or_create(queue="player_actions", defaults={"rate_per_user": "2/hour"})
+    queue_settings.forget()
+    job = operations.chat(user=cast.player1, game=cast.game, text="Hello")
+    for _ in range(2):
+        requests.cancel(user=cast.player1, request_id=job.public_id)
+        with suppress(Refused):
+            requests.retry(user=cast.player1, request_id=job.public_id)
+    job.refresh_from_db()
+    assert (job.request_status, job.run) == ("cancelled", 2)
     queue_settings.forget()
 
 

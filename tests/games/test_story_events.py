@@ -129,6 +129,20 @@ def test_a_change_that_breaks_the_schema_is_left_out_noted_and_never_made(well: 
     assert not well.turns.exists()
 
 
+def test_what_was_wrong_before_is_held_against_no_turn_and_can_be_mended(well: Game, cast: Cast) -> None:
+    Game.objects.update(state={"party": {"gold": 20, "fame": "little"}})
+    schema = "minimum: 0, maximum: 10}}}"
+    Scenario.objects.update(source=WELL.replace(schema, schema.replace("}}}", "}, fame: {type: integer}}}")))
+    job = chat(user=cast.player1, game=well, text="Hello?")
+    run_until_idle()
+    assert fresh(job).request_status == "completed"
+    assert Job.objects.filter(parent=job, type="llm_reason").count() == 1
+    half = ask(cast.dm, well, changes=[{"path": "party.gold", "op": "set", "value": 9}])
+    worse = ask(cast.dm, well, changes=[{"path": "party.fame", "op": "set", "value": "much"}])
+    assert [half.request_status, worse.request_status] == ["completed", "failed"]
+    assert (worse.error or {})["code"] == "breaks_schema"
+
+
 def test_what_a_model_proposes_against_the_schema_is_noted_on_the_turn(
     well: Game, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -369,6 +369,46 @@ def test_a_server_without_tools_is_asked_again_without_and_remembered(
     assert ["tools" in request.body for request in server.requests] == [True, False, False]
 
 
+ONLY_CALLED = [
+    chunk({"role": "assistant", "content": None}),
+    chunk({"tool_calls": [{"index": 0, "id": "t", "function": {"name": "propose_changes", "arguments": "{}"}}]}),
+    chunk({}, "tool_calls"),
+]
+
+
+def test_a_model_that_only_calls_the_tool_is_asked_once_more_without_and_remembered(
+    server: OpenAIServer, ask: Callable[..., Prompt], config: Callable[..., None]
+) -> None:
+    config(llm_tools=True)
+    server.will(streams(*ONLY_CALLED), says(TOLD))
+    heard: list[str] = []
+    draft = complete(ask(), heard.append)
+    assert (draft.text, len(draft.changes)) == ("The cellar door swings open.", 1)
+    assert "".join(heard).startswith("The cellar door")
+    complete(ask())
+    assert ["tools" in request.body for request in server.requests] == [True, False, False]
+    keys = [request.headers["Idempotency-Key"] for request in server.requests]
+    assert keys == ["job:1:complete", "job:1:complete:told", "job:1:complete"]
+
+
+def test_both_answers_together_are_held_to_the_bound_of_one(
+    server: OpenAIServer, ask: Callable[..., Prompt], config: Callable[..., None]
+) -> None:
+    config(llm_tools=True, llm_characters=100)
+    arguments = json.dumps({"changes": [], "why": "x" * 60})
+    long = chunk({"tool_calls": [{"index": 0, "function": {"arguments": arguments}}]}, "tool_calls")
+    server.will(streams(long), says("A door. " * 10))
+    assert failure(ask()).code == "too_long"
+
+
+def test_a_call_that_was_cut_off_is_no_answer(
+    server: OpenAIServer, ask: Callable[..., Prompt], config: Callable[..., None]
+) -> None:
+    config(llm_tools=True)
+    server.will(streams(*ONLY_CALLED[:-1], chunk({}, "length")))
+    assert failure(ask()).code == "cut_off"
+
+
 def test_silence_in_the_middle_of_an_answer_ends_it(
     server: OpenAIServer, ask: Callable[..., Prompt], config: Callable[..., None]
 ) -> None:
