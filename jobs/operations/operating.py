@@ -165,12 +165,24 @@ def reprioritise(job_id: int, priority: int, *, by: Operator) -> Job:
 
 
 def remove(job_id: int, *, by: Operator) -> None:
-    """Delete an ended request with all beneath it; what others keep of it (decisions, turns, audit) stays."""
+    """Delete an ended request with all beneath it; what others keep of it (decisions, turns, audit) stays.
+
+    ``Conflict`` with code ``not_ended``, or ``needed`` while its idempotency key is good or a job that has not begun
+    depends on it.
+    """
     job = _request(job_id)
     with transaction.atomic():
         if not upkeep.delete([job_id]):
-            raise Conflict("only what has ended can be removed; call it off first", code="not_ended")
+            raise _kept(job)
         by.record("job.removed", job, type=job.type, status=job.status)
+
+
+def _kept(job: Job) -> Conflict:
+    if job.ended and upkeep.needed([job.pk]):
+        return Conflict(
+            "it is still needed: its idempotency key is good, or a job that has not begun depends on it", code="needed"
+        )
+    return Conflict("only what has ended can be removed; call it off first", code="not_ended")
 
 
 def get(job_id: int) -> Job:

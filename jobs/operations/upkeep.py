@@ -25,7 +25,7 @@ from jobs.models_operating import ControlKind
 from jobs.operations import controls
 from jobs.operations.operator import Operator
 from jobs.operations.transitions import lock
-from jobs.states import FINAL, OPEN, Status
+from jobs.states import FINAL, Status
 
 BATCH = 200
 """The most requests that are deleted in one transaction."""
@@ -51,15 +51,33 @@ class _SecondsSince(Func):
 
 
 def delete(root_ids: Collection[int]) -> int:
-    """Delete these requests with all beneath them, as far as they have ended; how many requests that were."""
+    """Delete these requests with all beneath them, if they have ended and nobody needs them; how many that were."""
     with transaction.atomic():
-        ended = [job.pk for job in lock(root_ids, skip_locked=True).values() if job.ended and job.root_id is None]
+        ended = {job.pk for job in lock(root_ids, skip_locked=True).values() if job.ended and job.root_id is None}
+        ended -= needed(ended)
         family = list(Job.objects.filter(Q(pk__in=ended) | Q(root__in=ended)).values_list("pk", flat=True))
         JobEvent.objects.filter(job__in=family, scope__isnull=False).update(job=None)
         doomed = Job.objects.filter(pk__in=family)
         doomed.update(parent=None, root=None)  # they protect each other only from being deleted singly
         doomed.delete()
     return len(ended)
+
+
+def needed(root_ids: Collection[int]) -> set[int]:
+    """Those of these requests that are kept because others need them, whoever wants to delete them."""
+    return set(Job.objects.filter(_needed(), pk__in=root_ids).values_list("pk", flat=True))
+
+
+def _needed() -> Q:
+    """Its idempotency key is still good, or what has not begun depends on it or on what it called."""
+    keys = IdempotencyKey.objects.filter(job=OuterRef("pk"), at__gte=_ago(settings.CONFIG.idempotency_seconds))
+    waiting = Dependency.objects.filter(job__status__in=BEFORE_START, job__started_at=None)
+    itself, called = waiting.filter(on=OuterRef("pk")), waiting.filter(on__root=OuterRef("pk"))
+    return Q(Exists(keys)) | Q(Exists(itself)) | Q(Exists(called))
+
+
+def _ago(seconds: float) -> Combinable:
+    return Now() - Value(timedelta(seconds=seconds))
 
 
 # -- retention ---------------------------------------------------------------------------------------------------
@@ -90,19 +108,6 @@ def expired() -> list[JobQuerySet]:
             for status, keep in keep_seconds().items()
         ),
     ]
-
-
-def _needed() -> Exists | Q:
-    """Somebody may still use its idempotency key, or depends on it."""
-    keys = IdempotencyKey.objects.filter(
-        job=OuterRef("pk"), at__gte=Now() - Value(timedelta(seconds=settings.CONFIG.idempotency_seconds))
-    )
-    dependents = Dependency.objects.filter(on=OuterRef("pk"), job__status__in=OPEN)
-    return Q(Exists(keys)) | Q(Exists(dependents))
-
-
-def _ago(seconds: float) -> Combinable:
-    return Now() - Value(timedelta(seconds=seconds))
 
 
 def would_prune() -> dict[str, int]:
@@ -149,7 +154,7 @@ def _call_off(root_id: int, by: Operator) -> bool:
 
 
 def clean(queue: str, *, statuses: Iterable[Status], older_than_seconds: float, by: Operator) -> int:
-    """Delete the ended requests of a queue that ended so long ago, whatever the retention says; how many."""
+    """Delete a queue's requests that ended so long ago and nobody needs, whatever the retention says; how many."""
     wanted = set(statuses) & FINAL
     found = Job.objects.roots().filter(queue=queue, status__in=wanted, finished_at__lt=_ago(older_than_seconds))
     cleaned = sum(delete(ids) for ids in _batches(list(found.values_list("pk", flat=True))))

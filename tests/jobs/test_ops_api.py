@@ -11,7 +11,7 @@ from django.test import Client
 
 from accounts import tokens
 from accounts.models import AuditEntry
-from jobs.models import Job
+from jobs.models import IdempotencyKey, Job
 from jobs.operations import leases
 from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.pauses import pauses
@@ -124,6 +124,9 @@ def test_the_life_of_a_job_under_an_operators_hands() -> None:
     again = staff.post(f"jobs/{job_id}/run-again", {})
     assert again.status_code == 201
     assert staff.post(f"jobs/{again.json()['id']}/cancel").json()["status"] == "cancelled"
+    kept = staff.delete(f"jobs/{job_id}")
+    assert (kept.status_code, kept.json()["code"]) == (409, "needed"), "its idempotency key is still good"
+    IdempotencyKey.objects.all().delete()
     assert staff.delete(f"jobs/{job_id}").status_code == 204
     assert staff.get(f"jobs/{job_id}").status_code == 404
     actions = AuditEntry.objects.filter(actor=staff.user, data__via="api").order_by("id")

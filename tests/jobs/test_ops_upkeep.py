@@ -10,16 +10,19 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db.models import F
+from django.db.models.functions import Now
 
 from accounts.models import AuditEntry
 from jobs import invariants, queue_settings
-from jobs.models import IfDead, Job, JobEvent
+from jobs.errors import Conflict
+from jobs.models import IdempotencyKey, IfDead, Job, JobEvent
 from jobs.models_metrics import QueueSettings
-from jobs.operations import leases, upkeep
+from jobs.operations import leases, operating, upkeep
 from jobs.operations.controls import cancel
 from jobs.operations.enqueue import enqueue
 from jobs.operations.operator import Operator
 from jobs.scheduler.cleanup import run_cleanup
+from jobs.scheduler.due import run_released
 from jobs.states import Status
 from jobs.testing import run_next, run_until_idle
 from queueproject.env import QueueDefaults
@@ -132,6 +135,58 @@ def test_what_others_still_need_is_not_deleted() -> None:
     aged(keyed, 999 * DAY), aged(needed, 999 * DAY)
     assert upkeep.prune() == 0
     assert {keyed, needed, open_} <= left()
+
+
+def test_whose_key_is_to_be_honoured_is_neither_removed_nor_cleaned_away() -> None:
+    owner = User.objects.create_user("ada")
+    keyed = enqueue(ECHO, Plan(), owner=owner, idempotency_key="k")
+    run_until_idle()
+    other = enqueue(ECHO, Plan())
+    run_until_idle()
+    refused(keyed)
+    assert upkeep.clean("system", statuses=[Status.COMPLETED], older_than_seconds=0, by=CONSOLE) == 1
+    assert left() == {keyed}, f"not {other}"
+    assert enqueue(ECHO, Plan(), owner=owner, idempotency_key="k") == keyed
+    IdempotencyKey.objects.update(at=Now() - timedelta(days=1, seconds=1))
+    operating.remove(keyed.pk, by=CONSOLE)
+    assert left() == set()
+
+
+@pytest.mark.parametrize("called_off", [False, True])
+def test_what_a_job_depends_on_stays_until_that_has_begun_or_ended(called_off: bool) -> None:
+    on = enqueue(ECHO, Plan())
+    dependent = enqueue(PARENT, Plan(), ordering_key="lane:a", depends_on=[on])
+    cancel(on.pk) if called_off else run_next()
+    refused(on)
+    assert upkeep.clean("system", statuses=list(Status), older_than_seconds=0, by=CONSOLE) == 0
+    run_released()
+    run_next()
+    dependent.refresh_from_db()
+    assert dependent.status == (Status.CANCELLED if called_off else Status.WAITING)
+    operating.remove(on.pk, by=CONSOLE)
+    assert left() == {dependent}
+    assert invariants.broken() == {}
+
+
+def test_a_request_stays_for_those_that_depend_on_what_it_called() -> None:
+    parent = enqueue(PARENT, Plan())
+    run_next()
+    dependent = enqueue(ECHO, Plan(), depends_on=[parent.children.get()], delay=timedelta(days=1))
+    for _ in range(2):
+        run_next()
+    refused(aged(parent, 999 * DAY))
+    assert upkeep.prune() == 0
+    cancel(dependent.pk)
+    assert upkeep.prune() == 1
+    assert left() == {dependent}
+
+
+def refused(job: Job) -> None:
+    """Nobody removes it: others need it."""
+    with pytest.raises(Conflict, match="still needed") as error:
+        operating.remove(job.pk, by=CONSOLE)
+    assert error.value.code == "needed"
+    assert job in left()
 
 
 def test_the_stream_outlives_the_job_and_every_invariant_holds() -> None:
