@@ -27,6 +27,12 @@ def of_keys(keys: Iterable[str]) -> set[str]:
     return {path for key in keys for path in prefixes(key) if path in limits} if limits else set()
 
 
+def needed(queue: str, key: str) -> list[str]:
+    """The limits that hold for jobs of this queue and key: the queue's first, and a path before the longer ones."""
+    limited = queue_settings.limits()
+    return [*of_queues([queue]), *(path for path in prefixes(key) if path in limited)]
+
+
 def most(name: str) -> int | None:
     """How many jobs this limit allows; ``None`` when it is no more."""
     if name.startswith(QUEUE):

@@ -7,9 +7,11 @@ those who count (``admitting``), before the scopes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, reduce
+from operator import or_
 
 from django.conf import settings
 from django.db import connection
@@ -21,10 +23,11 @@ from jobs.events.ledger import ledger
 from jobs.models import Job, JobEvent
 from jobs.models_limits import Limit
 from jobs.operations import admitting, dispatch
+from jobs.pauses import pauses
 from jobs.states import Status
 
 RELEASE_BATCH = 100
-"""The most jobs that one limit lets in at once."""
+"""The most jobs of a queue that one limit lets in at once."""
 
 
 def given_since(name: str, at: datetime | None) -> bool:
@@ -38,8 +41,7 @@ def given_since(name: str, at: datetime | None) -> bool:
         return JobEvent.objects.filter(
             job__in=running, event="job.started", token=F("job__token"), at__gt=changed
         ).exists()
-    of_key = Q(concurrency_key=name) | Q(concurrency_key__startswith=f"{name}/")
-    return Job.objects.open().filter(of_key, started_at__gt=changed).exists()
+    return Job.objects.open().filter(_of_keys([name]), started_at__gt=changed).exists()
 
 
 def given_up(left: Iterable[Job], ended: Iterable[Job]) -> set[str]:
@@ -48,24 +50,77 @@ def given_up(left: Iterable[Job], ended: Iterable[Job]) -> set[str]:
 
 
 def let_in(names: set[str]) -> None:
-    """Queue as many of those whom these limits hold back as there are permits, at the front: they have waited.
+    """Queue those whom these limits hold back and for whom there are permits, at the front: they have waited.
 
     A transaction of its own, after the one that gave the permits up; if it is not reached, or somebody is being held
     back at this moment, the sweep does it.
     """
-    if not _hold_back(names):
-        return
+    if _hold_back(names):
+        _let_in(names)
+
+
+def _let_in(names: set[str]) -> None:
+    """Queue by queue: nobody has to wait for those in a queue that no worker serves, whose ranks tell nothing here.
+
+    So more may be let in than there are permits, and are held back again by the claim, which decides.
+    """
     with ledger() as book:
         admitting.lock({name: limits.most(name) for name in names})
-        held = admitting.held(names)
-        for name in sorted(set(Job.objects.filter(held_back_by__in=names).values_list("held_back_by", flat=True))):
-            most = limits.most(name)
-            room = RELEASE_BATCH if most is None else most - held[name] - _on_their_way(name)
-            waiting = Job.objects.filter(held_back_by=name).in_order().select_for_update(skip_locked=True)
-            jobs = list(waiting[: min(room, RELEASE_BATCH)]) if room > 0 else []
-            Job.objects.filter(pk__in=[job.pk for job in jobs]).update(held_back_by="", ticketed=True)
+        held_back = Job.objects.filter(held_back_by__in=names)
+        for queue in sorted(set(held_back.values_list("queue", flat=True).distinct()) - pauses.queues()):
+            held = [job for name in sorted(names) for job in _line(queue, name)]
+            stops = _stops(held, _on_their_way(queue, names))
+            for stop in {stops[job.pk] for job in held if stops[job.pk] != job.held_back_by}:
+                stopped = [job.pk for job in held if stops[job.pk] == stop]
+                Job.objects.filter(pk__in=stopped).update(held_back_by=stop, ticketed=not stop)
             # The list's front is filled from the back, so that the first of them comes first.
-            book.pushes += [dispatch.push(job, front=True) for job in reversed(jobs)]
+            allowed = [job for job in sorted(held, key=_turn) if not stops[job.pk]]
+            book.pushes += [dispatch.push(job, front=True) for job in reversed(allowed)]
+
+
+def _line(queue: str, name: str) -> Iterable[Job]:
+    """The first whom a limit holds back in a queue, locked."""
+    held_back = Job.objects.filter(queue=queue, held_back_by=name)
+    return held_back.in_order().select_for_update(skip_locked=True).only(*_ASKED)[:RELEASE_BATCH]
+
+
+def _on_their_way(queue: str, names: set[str]) -> Iterable[Job]:
+    """The first in a queue who are about to ask for permits of these limits."""
+    ready = Job.objects.ready(queue).filter(ticketed=True).in_order().only(*_ASKED)
+    if limits.QUEUE + queue not in names:
+        ready = ready.filter(_of_keys(names), started_at=None)
+    return ready[:RELEASE_BATCH]
+
+
+_ASKED = ("queue", "token", "priority", "rank", "concurrency_key", "started_at", "held_back_by")
+
+
+def _turn(job: Job) -> tuple[int, int, int]:
+    return *dispatch.order(job), job.pk
+
+
+def _stops(held: Sequence[Job], coming: Iterable[Job]) -> dict[int, str]:
+    """Which limit would hold each of these jobs of a queue back, if they all asked in its order; "" for none."""
+    jobs = sorted([*held, *coming], key=_turn)
+    needed = {job.pk: limits.needed(job.queue, "" if job.started_at else job.concurrency_key) for job in jobs}
+    free = _free({name for names in needed.values() for name in names})
+    stops: dict[int, str] = {}
+    for job in jobs:
+        full = [name for name in needed[job.pk] if free[name] <= 0]
+        stops[job.pk] = job.held_back_by if job.held_back_by in full else next(iter(full), "")
+        free.subtract(() if full else needed[job.pk])
+    return stops
+
+
+def _free(names: Collection[str]) -> Counter[str]:
+    """How many permits of each limit nobody holds."""
+    held = admitting.held(names)
+    return Counter({name: (limits.most(name) or 0) - held[name] for name in names})
+
+
+def _of_keys(names: Iterable[str]) -> Q:
+    """The jobs whose concurrency key is one of these, or lies beneath it."""
+    return reduce(or_, (Q(concurrency_key=name) | Q(concurrency_key__startswith=f"{name}/") for name in names))
 
 
 def _hold_back(names: set[str]) -> bool:
@@ -80,20 +135,11 @@ def _held_back(vendor: str) -> str:
     return f"SELECT EXISTS (SELECT 1 FROM jobs_job WHERE held_back_by <> '' AND {among})"
 
 
-def _on_their_way(name: str) -> int:
-    """How many are about to ask for these permits."""
-    ready = Job.objects.filter(status=Status.QUEUED, held_back_by="", ticketed=True)
-    if name.startswith(limits.QUEUE):
-        return ready.filter(queue=name.removeprefix(limits.QUEUE)).count()
-    of_key = Q(concurrency_key=name) | Q(concurrency_key__startswith=f"{name}/")
-    return ready.filter(of_key, started_at=None).count()
-
-
 def let_in_all() -> int:
     """Look at every limit that holds somebody back, or is no more: it may have been raised, or taken away. How many."""
     names = set(Job.objects.exclude(held_back_by="").values_list("held_back_by", flat=True).distinct())
     enforced = Limit.objects.filter(enforced__isnull=False).values_list("key", flat=True)
     names |= {name for name in enforced if limits.most(name) is None}
     if names:
-        let_in(names)
+        _let_in(names)
     return len(names)
