@@ -14,6 +14,7 @@ from generation.drafts import Draft
 from generation.instructions import TOOL, messages
 from generation.prompts import Prompt
 from generation.providers.openai_clients import client
+from generation.providers.openai_errors import cause
 from generation.providers.openai_stream import StreamedAnswer
 from jobs.errors import HandlerError
 
@@ -42,7 +43,7 @@ class OpenAICompatible:
                 await self._ask(prompt, idempotency_key, answer)
         except FAILURES as error:
             if not answer.finish:
-                raise answer.failure(error) from error
+                raise answer.failure(error) from cause(error)
         return answer.draft(prompt)
 
     async def _ask(self, prompt: Prompt, idempotency_key: str, answer: StreamedAnswer) -> None:

@@ -1,4 +1,8 @@
-"""What a failed call to an OpenAI-compatible API means for the job that made it."""
+"""What a failed call to an OpenAI-compatible API means for the job that made it.
+
+Whoever may see the request reads what kind of failure it was, in our words. The server's own may name accounts, quotas
+and parts of keys: they are a note on the error, which staff find with its traceback in the job's timeline.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,12 @@ from jobs.errors import HandlerError, PermanentError, RetryLater
 
 SAID_CHARACTERS = 300
 RETRIED = (408, 409, 425)
-PERMANENT = {401: "llm_unauthorized", 403: "llm_forbidden", 404: "llm_not_found"}
+PERMANENT = {
+    401: ("llm_unauthorized", "The model's server does not know us."),
+    403: ("llm_forbidden", "We may not use this model."),
+    404: ("llm_not_found", "There is no such model where we asked for it."),
+}
+BAD_REQUEST = ("llm_bad_request", "The model's server takes no request like this.")
 FILTERED = ("content_filter", "content_policy_violation")
 
 
@@ -38,16 +47,27 @@ def meaning(error: Exception) -> HandlerError:
     return GenerationError("llm_failed", f"The model's client failed with {type(error).__name__}.")
 
 
+def cause(error: Exception) -> Exception | None:
+    """What the traceback shows before ``meaning``: not an error with the server's words, which may hold our key."""
+    worded = isinstance(error, APIError) and not isinstance(error, APIConnectionError)
+    return None if worded else error
+
+
 def _refusal(error: APIError, status: int) -> HandlerError:
-    said = f"The model's server answered {status or 'an error'}: {_said(error)}"
+    failure = _kind(error, status)
+    failure.add_note(f"The model's server answered {status or 'an error'}: {_said(error)}")
+    return failure
+
+
+def _kind(error: APIError, status: int) -> HandlerError:
     if error.code in FILTERED:
-        return PermanentError("refused", said)
+        return PermanentError("refused", "The model's server will not have this answered.")
     if status in (429, 503):
-        seconds = _retry_after(error)
-        return GenerationError("llm_busy", said) if seconds is None else RetryLater(seconds, "llm_busy", said)
+        busy, seconds = ("llm_busy", "The model's server has too much to do."), _retry_after(error)
+        return GenerationError(*busy) if seconds is None else RetryLater(seconds, *busy)
     if 300 <= status < 500 and status not in RETRIED:
-        return PermanentError(PERMANENT.get(status, "llm_bad_request"), said)
-    return GenerationError("llm_failed", said)
+        return PermanentError(*PERMANENT.get(status, BAD_REQUEST))
+    return GenerationError("llm_failed", "The model's server failed.")
 
 
 def _status(error: APIError) -> int:
@@ -58,10 +78,14 @@ def _status(error: APIError) -> int:
 
 
 def _said(error: APIError) -> str:
-    """The server's words, short and without our key, which some servers repeat."""
+    """The server's words without our key, which some servers repeat."""
     key = settings.CONFIG.llm_api_key
-    words = error.message.replace(key, "[key]") if key else error.message
-    return UNCLEAN.sub("", words)[:SAID_CHARACTERS]
+    return short(error.message.replace(key, "[key]") if key else error.message)
+
+
+def short(words: str) -> str:
+    """What somebody else says, on a line of a traceback."""
+    return " ".join(UNCLEAN.sub(" ", words).split())[:SAID_CHARACTERS]
 
 
 def _retry_after(error: APIError) -> float | None:

@@ -13,7 +13,7 @@ from generation.answers import Answer, read_answer, read_arguments
 from generation.drafts import Draft, Usage, write_draft
 from generation.errors import GenerationError
 from generation.prompts import Prompt
-from generation.providers.openai_errors import SAID_CHARACTERS, meaning
+from generation.providers.openai_errors import SAID_CHARACTERS, meaning, short
 from jobs.changes import UNCLEAN
 from jobs.errors import HandlerError, PermanentError
 
@@ -91,8 +91,9 @@ class StreamedAnswer:
     def draft(self, prompt: Prompt) -> Draft:
         """The whole answer. ``refused``, ``cut_off``, ``empty_answer`` or ``too_long`` if it is none."""
         if self._refusal or self.finish == "content_filter":
-            reason = UNCLEAN.sub("", self._refusal) or "filtered by its provider"
-            raise PermanentError("refused", f"The model will not answer this: {reason}")
+            refused = PermanentError("refused", "The model will not answer this.")
+            refused.add_note(f"The model said: {short(self._refusal) or self.finish}")
+            raise refused
         if self._characters and self.finish in ("", "length"):
             raise self._cut_off()
         told = self._with_tool(read_answer("".join(self._pieces)))

@@ -9,7 +9,7 @@ import pytest
 from generation.drafts import Draft
 from generation.jobtypes import LLM_REASON
 from generation.prompts import Prompt
-from jobs.models import Job
+from jobs.models import Job, JobEvent
 from jobs.operations.enqueue import enqueue
 from jobs.states import Status
 from jobs.testing import run_until_idle, steps_of
@@ -50,6 +50,15 @@ def test_an_answer_that_never_comes_ends_with_its_code(server: OpenAIServer, ask
     assert fresh(job).status == Status.DEAD
     assert (fresh(job).error or {})["code"] == "cut_off"
     assert len(server.requests) == fresh(job).max_attempts
+
+
+def test_what_the_server_said_is_in_the_timeline_and_not_in_the_requests_error(server: OpenAIServer, ask: Ask) -> None:
+    server.will(status(401, "organisation org-17 has no quota"))
+    job = enqueue(LLM_REASON, ask())
+    run_until_idle()
+    assert fresh(job).error == {"code": "llm_unauthorized", "detail": "The model's server does not know us."}
+    dead = JobEvent.objects.get(job=job, event="job.dead")
+    assert "org-17 has no quota" in (dead.data or {})["traceback"]
 
 
 def test_a_refusal_ends_at_once(server: OpenAIServer, ask: Ask) -> None:
