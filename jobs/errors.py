@@ -94,6 +94,10 @@ class Invalid(QueueError):
     def __init__(self, detail: str, *, code: str = "", fields: dict[str, str] | None = None) -> None:
         super().__init__(detail, code=code, **({"fields": fields} if fields else {}))
 
+    def __str__(self) -> str:
+        fields = self.extra.get("fields", {})
+        return "; ".join([self.detail, *(f"{path}: {why}" for path, why in fields.items())])
+
 
 class Conflict(QueueError):
     """Somebody or something got there first; ``extra`` says what stands now."""

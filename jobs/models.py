@@ -397,10 +397,10 @@ class JobLog(models.Model):
 
 
 class IdempotencyKey(models.Model):
-    """The first use of a caller's key for an operation, and the job it made."""
+    """The first use of a caller's key for an operation (a job type and a scope), and the job it was given."""
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, db_index=False, related_name="+")
-    operation = models.CharField(max_length=100)
+    operation = models.CharField(max_length=301)
     key = models.CharField(max_length=200)
     digest = models.CharField(max_length=64)
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="+")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel, TypeAdapter
 
-from jobs.tags import checked
+from jobs.tags import mistake as tags_mistake
 from jobs.workflows import Workflow, WorkflowPayload
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ class JobType:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "adapter", TypeAdapter(self.result))
-        checked(self.tags)
+        if why := tags_mistake(self.tags):
+            raise ValueError(f"job type {self.name!r}: its tags are {why}")
         if self.workflow is not None and not issubclass(self.payload, WorkflowPayload):
             raise ValueError(f"workflow {self.name!r}: its payload must be a WorkflowPayload")
         if (self.name, self.version) in _job_types:
@@ -164,6 +165,39 @@ class QueueStatus:
     people: bool = False
 
 
+class _Nobodys:
+    """``ScopeRules`` of scopes that only code knows of, or whose app is gone."""
+
+    def label(self, key: str) -> str:
+        return key
+
+    def may_see(self, user: AbstractBaseUser | AnonymousUser, key: str) -> bool:
+        return False
+
+    may_decide = may_see
+
+    def viewers(self, key: str, users: Collection[int]) -> Mapping[int, bool]:
+        return {}
+
+    def visible(self, user: AbstractBaseUser | AnonymousUser) -> Any:
+        return ()
+
+    decidable = visible
+
+    def page(self, key: str) -> str:
+        return ""
+
+    def decider_online(self, key: str) -> bool:
+        return False
+
+    def policy(self, key: str) -> DecisionPolicy:
+        """There is none: ``LookupError``."""
+        raise LookupError(f"no app answers for scopes of kind {key.partition(':')[0]!r}")
+
+
+_nobodys: ScopeRules = _Nobodys()
+
+
 Verifier = Callable[[Mapping[str, str], bytes], bool]
 """Whether to believe who sent an answer to a callback, by its headers (any case) and its body as it was sent."""
 
@@ -226,11 +260,8 @@ def register_scope(kind: str, rules: ScopeRules) -> None:
 
 
 def scope_rules(key: str) -> ScopeRules:
-    """Who answers for this scope; ``LookupError`` for a kind nobody registered."""
-    kind = key.partition(":")[0]
-    if kind not in _scopes:
-        raise LookupError(f"no app answers for scopes of kind {kind!r}")
-    return _scopes[kind]
+    """Who answers for this scope: nobody sees one of a kind that nobody registered, or decides there."""
+    return _scopes.get(key.partition(":")[0], _nobodys)
 
 
 def scope_kinds() -> dict[str, ScopeRules]:

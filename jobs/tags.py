@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-
-from jobs.errors import Invalid
+from collections.abc import Collection
 
 TAG_CHARACTERS = 50
 TAGS = 20
@@ -14,12 +12,8 @@ TAGS = 20
 TAG = re.compile(rf"[\w.:/@+-]{{1,{TAG_CHARACTERS}}}")
 
 
-def checked(tags: Iterable[str]) -> tuple[str, ...]:
-    """The tags, each once, in order; ``Invalid`` for what is none and for too many."""
-    found = tuple(dict.fromkeys(tags))
-    if wrong := [tag for tag in found if not TAG.fullmatch(tag)]:
-        reason = f"1 to {TAG_CHARACTERS} letters, digits and .:/@+-_ each"
-        raise Invalid(f"{wrong[0]!r} is no tag", fields={"tags": reason})
-    if len(found) > TAGS:
-        raise Invalid(f"at most {TAGS} tags", fields={"tags": f"at most {TAGS}"})
-    return found
+def mistake(tags: Collection[str]) -> str:
+    """Why these are no tags of one job; empty if they are."""
+    if not all(TAG.fullmatch(tag) for tag in tags):
+        return f"1 to {TAG_CHARACTERS} letters, digits and .:/@+-_ each"
+    return f"at most {TAGS}" if len(tags) > TAGS else ""

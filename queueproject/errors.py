@@ -15,7 +15,7 @@ from ninja.errors import HttpError, ValidationError
 
 from jobs.errors import QueueError, Refused
 from jobs.schema import explained, is_unmigrated
-from queueproject.parsing import UNUSABLE, UnusableText
+from queueproject.parsing import UnusableText
 
 logger = structlog.get_logger(__name__)
 
@@ -89,7 +89,7 @@ def _http_error(request: HttpRequest, exc: HttpError) -> HttpResponse:
     """Also what the parser refused: ninja raises its errors as this, with the parser's own as the cause."""
     cause = exc.__cause__
     if isinstance(cause, UnusableText):
-        return _mistakes({cause.path or "body": UNUSABLE})
+        return _mistakes({cause.path or "body": cause.why})
     if cause is not None:
         return _error(400, f"the body is not JSON: {cause}", code="malformed_json")
     response = _error(exc.status_code, str(exc))

@@ -6,15 +6,16 @@ from typing import Any, cast
 from django.http import HttpRequest
 from ninja.parser import Parser
 
-UNUSABLE = "contains characters that can't be kept: NUL or half of a surrogate pair"
+from jobs.storable import unstorable
 
 
 class UnusableText(ValueError):
-    """A string that PostgreSQL can't store; ``path`` says where it stands."""
+    """Something that PostgreSQL can't store; ``path`` says where it stands, ``why`` what it is."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(f"{path}: {UNUSABLE}")
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"{path}: {why}")
         self.path = path
+        self.why = why
 
 
 class StrictParser(Parser):
@@ -22,26 +23,10 @@ class StrictParser(Parser):
 
     def parse_body(self, request: HttpRequest) -> dict[str, Any]:
         body = json.loads(request.body, parse_constant=_refuse_constant)
-        _check(body, "")
+        for path, why in unstorable(body):
+            raise UnusableText(path, why)
         return cast(dict[str, Any], body)
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
-
-
-def _check(value: object, path: str) -> None:
-    if isinstance(value, str):
-        if not _is_usable(value):
-            raise UnusableText(path)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            _check(key, path)
-            _check(item, f"{path}.{key}" if path else key)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            _check(item, f"{path}.{index}" if path else str(index))
-
-
-def _is_usable(text: str) -> bool:
-    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)

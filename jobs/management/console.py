@@ -6,7 +6,7 @@ import getpass
 import json
 from argparse import ArgumentTypeError
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.apps import apps
@@ -82,12 +82,24 @@ def job_key(public_id: str) -> int:
 def json_object(text: str) -> dict[str, Any]:
     """An argument that is a JSON object. ``ArgumentTypeError`` for anything else."""
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_refuse_constant)
     except ValueError as error:
         raise ArgumentTypeError(f"not JSON: {error}") from None
     if not isinstance(value, dict):
         raise ArgumentTypeError("a JSON object is needed")
     return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def seconds(text: str) -> timedelta:
+    """An argument that is a number of seconds. ``ArgumentTypeError`` for what is none, and for aeons."""
+    try:
+        return timedelta(seconds=float(text))
+    except (ValueError, OverflowError):
+        raise ArgumentTypeError(f"a number of seconds, not {text!r}") from None
 
 
 def count(text: str) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Protocol, TypedDict
 
 from django.conf import settings
@@ -20,10 +20,21 @@ from jobs import queue_settings, sql
 from jobs.errors import Invalid
 from jobs.models import IfDead, Job
 from jobs.registry import JobType
-from jobs.tags import checked
+from jobs.storable import is_storable, unstorable
+from jobs.tags import mistake as tags_mistake
 
 KEY_CHARACTERS = 200
+TEXTS = ("scope", "ordering_key", "fair_key", "unique", "idempotency_key")
 CONCURRENCY_KEY = re.compile(r"(?!queue:)[\w.:-]+(/[\w.:-]+)*", re.ASCII)
+PRIORITIES = range(-(2**15), 2**15)
+ATTEMPTS = range(1, 10**9 + 1)
+BACKOFFS = 100
+"""The most different waits before further attempts."""
+SHORTEST, MOST = timedelta.resolution, timedelta(days=3650)
+"""Of times that a caller may give."""
+
+_SUSPICIOUS = re.compile(r"\\u(0000|d[89a-f])")
+"""How JSON writes what may be unstorable, and what only looks like it."""
 
 
 class Owner(Protocol):
@@ -65,6 +76,9 @@ class Options:
     owner: Owner | None = None
     scope: str = ""
     ordering_key: str = ""
+    idempotency_key: str = ""
+    unique: str = ""
+    replace: bool = False
     priority: int = 0
     delay: timedelta | None = None
     scheduled_at: datetime | None = None
@@ -79,31 +93,94 @@ class Options:
 
     @property
     def alone(self) -> bool:
-        """Whether the job's own row is all that is written."""
-        return not (self.scope or self.ordering_key or self.tags or self.depends_on)
+        """Whether the job's own row is all that is written, whatever else there is."""
+        one_of_its_kind = self.idempotency_key or self.unique
+        return not (one_of_its_kind or self.scope or self.ordering_key or self.tags or self.depends_on)
+
+    def said(self) -> dict[str, Any]:
+        """What differs from the defaults."""
+        return {name: value for name, value in vars(self).items() if value != getattr(Options, name)}
 
 
-def options_of(job_type: JobType, options: OptionFields) -> Options:
+def options_of(
+    job_type: JobType, options: OptionFields, *, idempotency_key: str = "", unique: str = "", replace: bool = False
+) -> Options:
     """What the caller and the job type say, together."""
-    options["tags"] = checked([*job_type.tags, *options.get("tags", ())])
-    return Options(**options)
+    options["tags"] = tuple(dict.fromkeys([*job_type.tags, *options.get("tags", ())]))
+    return Options(**options, idempotency_key=idempotency_key, unique=unique, replace=replace)
 
 
-def new_job(job_type: JobType, body: dict[str, Any], options: Options, *, unique: str = "") -> Job:
-    """A job with this validated payload; ``Invalid`` for options that contradict each other or name what is not."""
+def check(job_type: JobType, options: Options) -> None:
+    """``Invalid`` names each option that is wrong, can't be stored, or contradicts another, and says why."""
+    wrong = dict(chain(_wrong_texts(options), _wrong_names(job_type, options), _wrong_numbers(job_type, options)))
+    wrong |= dict(_wrong_times(options))
+    if wrong:
+        raise Invalid(f"wrong options: {', '.join(wrong)}", fields=wrong)
+
+
+Mistakes = Iterator[tuple[str, str]]
+"""The names of options, each with a reason."""
+
+
+def _wrong_texts(options: Options) -> Mistakes:
+    for name in TEXTS:
+        text = getattr(options, name)
+        if text and (len(text) > KEY_CHARACTERS or not is_storable(text)):
+            yield name, f"at most {KEY_CHARACTERS} characters, without NUL and halves of surrogate pairs"
+    if options.idempotency_key and (options.owner is None or options.owner.pk is None):
+        yield "idempotency_key", "needs an owner, whose key it is"
+    if options.replace and not options.unique:
+        yield "replace", "only a unique job can be replaced: give unique, too"
+
+
+def _wrong_names(job_type: JobType, options: Options) -> Mistakes:
+    if options.queue and options.queue not in settings.RQ_QUEUES:
+        yield "queue", f"one of {', '.join(sorted(settings.RQ_QUEUES))}"
+    key = options.concurrency_key or job_type.concurrency_key
+    if key and (len(key) > KEY_CHARACTERS or not CONCURRENCY_KEY.fullmatch(key)):
+        yield "concurrency_key", "names parted by /, each of letters, digits and .:_- , as in openai/gpt-5"
+    if why := tags_mistake(options.tags):
+        yield "tags", why
+    if options.if_dead not in IfDead.values:
+        yield "if_dead", f"one of {', '.join(IfDead.values)}"
+
+
+def _wrong_numbers(job_type: JobType, options: Options) -> Mistakes:
+    if options.priority not in PRIORITIES:
+        yield "priority", f"{PRIORITIES[0]} to {PRIORITIES[-1]}"
+    if options.max_attempts is not None and options.max_attempts not in ATTEMPTS:
+        yield "max_attempts", f"{ATTEMPTS[0]} to {ATTEMPTS[-1]}"
+    delays = _delays(job_type, options)
+    if delays and not (len(delays) <= BACKOFFS and all(0 <= seconds <= MOST.total_seconds() for seconds in delays)):
+        yield "backoff", f"at most {BACKOFFS} numbers of seconds, none below 0 or over {MOST.days} days"
+
+
+def _wrong_times(options: Options) -> Mistakes:
     if options.delay is not None and options.scheduled_at is not None:
-        raise Invalid("give delay or scheduled_at, not both")
-    delays = options.backoff if options.backoff is not None else job_type.backoff
-    if delays is not None and not all(seconds >= 0 for seconds in delays):
-        raise Invalid("backoff is a list of seconds, none below 0")
-    queue = _queue(job_type, options)
+        yield "scheduled_at", "give delay or scheduled_at, not both"
+    elif options.scheduled_at is not None and timezone.is_naive(options.scheduled_at):
+        yield "scheduled_at", "a time with its zone"
+    elif options.scheduled_at is not None and abs(options.scheduled_at - timezone.now()) > MOST:
+        yield "scheduled_at", f"no more than {MOST.days} days from now"
+    for name in ("delay", "keep_for", "expires_in", "timeout"):
+        duration = getattr(options, name)
+        least = SHORTEST if name in ("expires_in", "timeout") else timedelta(0)
+        if duration is not None and not least <= duration <= MOST:
+            yield name, f"{'more than' if least else 'from'} 0 up to {MOST.days} days"
+
+
+def new_job(job_type: JobType, body: dict[str, Any], options: Options) -> Job:
+    """A job with this validated payload; ``Invalid`` as ``check`` says."""
+    check(job_type, options)
+    queue, delays = options.queue or job_type.queue, _delays(job_type, options)
     now = timezone.now()
+    scheduled_at = now + options.delay if options.delay else options.scheduled_at
     values = {
         "public_id": uuid7(),
         "type": job_type.name,
         "version": job_type.version,
         "queue": queue,
-        "concurrency_key": _concurrency_key(options.concurrency_key or job_type.concurrency_key),
+        "concurrency_key": options.concurrency_key or job_type.concurrency_key,
         "fair_key": options.fair_key or options.scope or (f"user:{options.owner.pk}" if options.owner else ""),
         "priority": options.priority,
         "max_attempts": options.max_attempts
@@ -111,15 +188,23 @@ def new_job(job_type: JobType, body: dict[str, Any], options: Options, *, unique
         or job_type.max_attempts
         or settings.CONFIG.max_attempts,
         "backoff": list(delays) if delays is not None else None,
-        "timeout_seconds": options.timeout.total_seconds() if options.timeout else None,
-        "keep_seconds": options.keep_for.total_seconds() if options.keep_for else None,
-        "unique_key": unique,
+        "timeout_seconds": _seconds(options.timeout),
+        "keep_seconds": _seconds(options.keep_for),
+        "unique_key": options.unique,
         "payload": body,
         "owner_id": options.owner.pk if options.owner else None,
-        "scheduled_at": now + options.delay if options.delay else options.scheduled_at,
-        "expires_at": now + options.expires_in if options.expires_in else None,
+        "scheduled_at": scheduled_at,
+        "expires_at": max(now, scheduled_at or now) + options.expires_in if options.expires_in else None,
     }
     return sql.made(Job, {**_blank(), **values}, adding=True)
+
+
+def _delays(job_type: JobType, options: Options) -> Sequence[float] | None:
+    return options.backoff if options.backoff is not None else job_type.backoff
+
+
+def _seconds(duration: timedelta | None) -> float | None:
+    return None if duration is None else duration.total_seconds()
 
 
 @cache
@@ -145,22 +230,6 @@ def _all_validated(job_type: JobType, payloads: Sequence[BaseModel | dict[str, A
             raise Invalid(f"payload {index}: {error.detail}", code=error.code, fields=fields) from None
 
 
-def _queue(job_type: JobType, options: Options) -> str:
-    queue = options.queue or job_type.queue
-    if options.queue and options.queue not in settings.RQ_QUEUES:
-        raise Invalid(
-            f"there is no queue {queue!r}", fields={"queue": f"one of {', '.join(sorted(settings.RQ_QUEUES))}"}
-        )
-    return queue
-
-
-def _concurrency_key(key: str) -> str:
-    if len(key) > KEY_CHARACTERS or (key and not CONCURRENCY_KEY.fullmatch(key)):
-        reason = "names parted by /, each of letters, digits and .:_- , as in openai/gpt-5"
-        raise Invalid(f"{key!r} is no concurrency key", fields={"concurrency_key": reason})
-    return key
-
-
 def validated(job_type: JobType, payload: BaseModel | dict[str, Any]) -> dict[str, Any]:
     """The payload as JSON, checked against the job type and the size limit; ``Invalid`` names what is wrong."""
     try:
@@ -168,10 +237,24 @@ def validated(job_type: JobType, payload: BaseModel | dict[str, Any]) -> dict[st
     except ValidationError as error:
         fields = {".".join(map(str, mistake["loc"])) or "payload": mistake["msg"] for mistake in error.errors()}
         raise Invalid(f"the payload of {job_type.name} is wrong", fields=fields) from None
-    body: dict[str, Any] = model.model_dump(mode="json")
-    text = json.dumps(body)
+    body, text = _as_json(model)
     if len(text) > settings.CONFIG.payload_bytes:
         raise Invalid(f"the payload is larger than {settings.CONFIG.payload_bytes} bytes", code="too_large")
-    if "\\u0000" in text:
-        raise Invalid("the payload contains a NUL character, which cannot be stored")
+    if _SUSPICIOUS.search(text):
+        _refuse_unstorable(body)
     return body
+
+
+def _as_json(model: BaseModel) -> tuple[dict[str, Any], str]:
+    body: dict[str, Any] = {}
+    try:
+        body = model.model_dump(mode="json")
+        return body, json.dumps(body, allow_nan=False)
+    except ValueError as error:
+        _refuse_unstorable(body)
+        raise Invalid("the payload can't be stored", fields={"payload": str(error)}) from None
+
+
+def _refuse_unstorable(body: dict[str, Any]) -> None:
+    if fields := {path or "payload": why for path, why in unstorable(body)}:
+        raise Invalid("the payload can't be stored", fields=fields)

@@ -54,15 +54,17 @@ def _unfinished(job: Job, options: Options) -> list[Job]:
     """What the job has to wait for, locked, so that none of it ends unnoticed before the job is there."""
     if not options.depends_on:
         return []
-    found = transitions.lock([on.pk for on in options.depends_on])
+    wanted = {on.pk for on in options.depends_on}
+    found = transitions.lock(wanted)
     if job.lane_id is not None and waits_for_who_joins(job.lane_id, found):
         raise Invalid(
             "a job can't depend on one that will come after it in its lane, or that waits for such a one",
             fields={"depends_on": ", ".join(map(str, found.values()))},
         )
     lost = [on for on in found.values() if on.ended and on.status != Status.COMPLETED]
-    if len(found) < len(options.depends_on) or (lost and options.if_dead == IfDead.CANCEL):
-        raise Invalid("a job can't depend on one that ended without a result", fields={"depends_on": str(lost[:1])})
+    if len(found) < len(wanted) or (lost and options.if_dead == IfDead.CANCEL):
+        gone = ", ".join(map(str, lost)) or "removed meanwhile"
+        raise Invalid("a job can't depend on one that ended without a result", fields={"depends_on": gone})
     return [on for on in found.values() if not on.ended]
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, Unpack
+from typing import Any, NamedTuple, Unpack
 
 from django.conf import settings
 from django.db import IntegrityError
@@ -38,38 +38,35 @@ def enqueue(
 
     - ``scope``: the stream its events are numbered in (``"game:<id>"``); ``owner``: who asked.
     - ``ordering_key``: the lane in which jobs run strictly one after another, in the order of their enqueuing.
-    - ``idempotency_key``: the same owner, job type and scope give the same job for ``idempotency_seconds``; another
-      payload under the key is a ``Conflict`` with code ``idempotency_mismatch``.
-    - ``unique``: while a job of this type with this value is open, it is returned instead of a new one.
+    - ``idempotency_key``: the same owner (it needs one), job type and scope give the same job for
+      ``idempotency_seconds``; another payload or option under the key is a ``Conflict`` with code
+      ``idempotency_mismatch``.
+    - ``unique``: while a job of this type with this value is open, it is returned instead of a new one, whoever asked
+      for it; with an ``idempotency_key`` it is that key's job from then on.
     - ``replace``: unless it has begun, it takes over the new payload, and the new time if it is delayed. So what is
       asked for again and again runs once, when there was no more asking for as long as its delay.
     - ``queue``: instead of the type's. ``concurrency_key``: a path (``"openai/gpt-5"``), on each part of which there
       may be a limit to how many jobs are under way; else what the type says. ``fair_key``: whose turn it is when many
       wait; else the scope, else the owner.
     - ``priority``: lower runs first. ``delay`` or ``scheduled_at``: not before then. ``expires_in``: how long it may
-      wait for its first start. ``timeout``: how long one claim may run.
+      wait for its first start, from now or, if it is delayed, from then. ``timeout``: how long one claim may run.
     - ``max_attempts``, ``backoff`` (seconds before each further attempt, the last repeats): instead of the type's.
     - ``depends_on``: runs once these have ended; ``if_dead`` says what if one ends without a result.
-    - ``keep_for``: how long it is kept once it has ended, instead of the setting.
+    - ``keep_for``: how long it is kept once it has ended, instead of the setting; 0 is no longer than it must.
     - ``tags``: words to find it by, besides the type's.
 
     Joins the caller's ledger (which must name the lane) or opens one. Raises ``Invalid`` for a payload that the job
-    type refuses, with the path and reason of each mistake, and for options that contradict each other; ``Refused`` when
-    the owner, the scope or the queue has too much waiting or asks too fast.
+    type refuses, with the path and reason of each mistake, and for options, with the name and reason of each that is
+    wrong (see ``check``); ``Refused`` when the owner, the scope or the queue has too much waiting or asks too fast.
     """
-    if replace and not unique:
-        raise Invalid("only a unique job can be replaced", fields={"replace": "give unique, too"})
-    chosen = options_of(job_type, options)
-    new = new_job(job_type, validated(job_type, payload), chosen, unique=unique)
+    chosen = options_of(job_type, options, idempotency_key=idempotency_key, unique=unique, replace=replace)
+    new = new_job(job_type, validated(job_type, payload), chosen)
     lanes = [chosen.ordering_key] if chosen.ordering_key else ()
-    alone = chosen.alone and not (idempotency_key or unique or admission.in_force(new))
+    alone = chosen.alone and not admission.in_force(new)
     with refusals.counted(new.queue, 1), ledger(lanes=lanes, alone=alone) as book:
-        if idempotency_key and chosen.owner is not None:
-            return _once(book, new, chosen, chosen.owner, idempotency_key)
-        if unique:
-            return _single(book, new, chosen, replace)
-        insert(book, [new], chosen)
-        return new
+        if chosen.idempotency_key and chosen.owner is not None:
+            return _once(book, new, chosen, chosen.owner)
+        return _recorded(book, new, chosen)
 
 
 def enqueue_many(
@@ -89,29 +86,51 @@ def enqueue_many(
     return jobs
 
 
-def _once(book: Ledger, job: Job, options: Options, owner: Owner, key: str) -> Job:
-    """The job of this key: the one it made before, or this one."""
-    operation = f"{job.type}@{options.scope}"
-    digest = hashlib.sha256(json.dumps(job.payload, sort_keys=True).encode()).hexdigest()
-    if existing := _earlier(owner, operation, key, digest):
+def _recorded(book: Ledger, job: Job, options: Options) -> Job:
+    """This job; for a unique one the open one, if there is one."""
+    if options.unique:
+        return _single(book, job, options)
+    insert(book, [job], options)
+    return job
+
+
+def _once(book: Ledger, job: Job, options: Options, owner: Owner) -> Job:
+    """The job that was given for this key before, or this one."""
+    use = _Use(owner.pk, f"{job.type}@{options.scope}", options.idempotency_key, _digest(job, options))
+    if existing := _earlier(use):
         return existing
     try:
         with ledger():
-            insert(book, [job], options)
-            IdempotencyKey.objects.create(owner_id=owner.pk, operation=operation, key=key, digest=digest, job=job)
-            return job
+            given = _recorded(book, job, options)
+            IdempotencyKey.objects.create(**use._asdict(), job=given)
+            return given
     except IntegrityError:
         # Another transaction used the key between our look and our insert; it has committed by now.
-        existing = _earlier(owner, operation, key, digest)
+        existing = _earlier(use)
         if existing is None:
             raise
         return existing
 
 
-def _single(book: Ledger, job: Job, options: Options, replace: bool) -> Job:
+class _Use(NamedTuple):
+    """Of an idempotency key: whose, for what, and the digest of all that was asked with it."""
+
+    owner_id: Any
+    operation: str
+    key: str
+    digest: str
+
+
+def _digest(job: Job, options: Options) -> str:
+    """Of the payload and what the caller said: the owner and the scope are what the key is looked up by."""
+    said = {name: value for name, value in options.said().items() if name not in ("owner", "scope")}
+    return hashlib.sha256(json.dumps([job.payload, said], sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _single(book: Ledger, job: Job, options: Options) -> Job:
     """The open job of this type and unique key, or this one."""
     same = Job.objects.open().filter(type=job.type, unique_key=job.unique_key).select_related("scope")
-    if replace and (waiting := same.filter(started_at=None).select_for_update(of=("self",)).first()):
+    if options.replace and (waiting := same.filter(started_at=None).select_for_update(of=("self",)).first()):
         return _take_over(waiting, job)
     if existing := same.first():
         return existing
@@ -121,21 +140,24 @@ def _single(book: Ledger, job: Job, options: Options, replace: bool) -> Job:
             return job
     except IntegrityError:
         # Another transaction made it between our look and our insert; it has committed by now.
-        return same.get()
+        existing = same.first()
+        if existing is None:
+            raise
+        return existing
 
 
 def _take_over(waiting: Job, new: Job) -> Job:
     """The locked job that has not begun, with what the new one says."""
     waiting.payload = new.payload
     if waiting.status == Status.SCHEDULED and new.scheduled_at is not None:
-        waiting.scheduled_at = new.scheduled_at
-    waiting.save(update_fields=["payload", "scheduled_at"])
+        waiting.scheduled_at, waiting.expires_at = new.scheduled_at, new.expires_at
+    waiting.save(update_fields=["payload", "scheduled_at", "expires_at"])
     return waiting
 
 
-def _earlier(owner: Owner, operation: str, key: str, digest: str) -> Job | None:
+def _earlier(use: _Use) -> Job | None:
     used = (
-        IdempotencyKey.objects.filter(owner_id=owner.pk, operation=operation, key=key)
+        IdempotencyKey.objects.filter(owner_id=use.owner_id, operation=use.operation, key=use.key)
         .annotate(fresh=Q(at__gte=Now() - timedelta(seconds=settings.CONFIG.idempotency_seconds)))
         .select_related("job", "job__scope")
         .first()
@@ -145,6 +167,6 @@ def _earlier(owner: Owner, operation: str, key: str, digest: str) -> Job | None:
     if not used.fresh:
         used.delete()
         return None
-    if used.digest != digest:
+    if used.digest != use.digest:
         raise Conflict("this idempotency key was used for another request", code="idempotency_mismatch")
     return used.job

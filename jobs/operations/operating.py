@@ -15,13 +15,11 @@ from jobs import registry
 from jobs.errors import Conflict, Invalid, NotFound
 from jobs.models import Job
 from jobs.operations import controls, dispatch, upkeep
-from jobs.operations.asking import OptionFields
+from jobs.operations.asking import PRIORITIES, OptionFields
 from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.operations.operator import Operator
 from jobs.registry import JobType
 from jobs.states import Status
-
-PRIORITIES = range(-(2**15), 2**15)
 
 for _verb in ("added", "cancelled", "revived", "rerun", "promoted", "rescheduled", "reprioritised", "removed"):
     audit.register_action(f"job.{_verb}")

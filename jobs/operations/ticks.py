@@ -65,16 +65,11 @@ def _run(schedule: Schedule, at: datetime) -> ScheduleTick:
         unique = identity(schedule) or f"schedule:{schedule.pk}:{at.isoformat()}"
         return _once(schedule, at, job=make_job(schedule, unique=unique))
     except QueueError as error:
-        return _once(schedule, at, outcome=TickOutcome.REFUSED, detail=_reason(error))
+        return _once(schedule, at, outcome=TickOutcome.REFUSED, detail=str(error))
 
 
 def _once(schedule: Schedule, at: datetime, **said: Any) -> ScheduleTick:
     return ScheduleTick.objects.get_or_create(schedule=schedule, at=at, manual=False, defaults=said)[0]
-
-
-def _reason(error: QueueError) -> str:
-    fields = [f"{path}: {why}" for path, why in error.extra.get("fields", {}).items()]
-    return "; ".join([error.detail, *fields])
 
 
 def make_job(schedule: Schedule, **options: Any) -> Job:

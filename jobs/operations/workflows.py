@@ -63,11 +63,7 @@ def _check_scope(user: User, workflow: Workflow, key: str) -> None:
     if kind != workflow.scope:
         wanted = "leave it out" if workflow.scope == KIND else f'"{workflow.scope}:<id>"'
         raise Invalid(f"{workflow.title} works in a {workflow.scope}", fields={"scope": wanted})
-    try:
-        rules = registry.scope_rules(key)
-    except LookupError:
-        raise NotFound("there is no such scope") from None
-    if not rules.may_see(user, key):
+    if not registry.scope_rules(key).may_see(user, key):
         raise NotFound("there is no such scope")
     if not may_run(user, workflow, key):
         raise Forbidden("this is for those who decide here")

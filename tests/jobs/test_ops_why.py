@@ -71,6 +71,12 @@ def test_not_before_its_time_or_its_next_attempt() -> None:
     assert (why(failed).reason, why(failed).text[-9:]) == (Reason.TIMER, "attempt 2")
 
 
+def test_until_the_time_that_whom_it_asked_has_named() -> None:
+    job = enqueue(FAIL, Plan(do="later"))
+    run_next()
+    assert (why(job).reason, why(job).text[-9:]) == (Reason.RATE, "come back")
+
+
 def test_for_its_child(admin: Client) -> None:
     parent = enqueue(PARENT, Plan())
     run_next()

@@ -260,7 +260,7 @@ def test_a_schedule_ticks_between_its_start_and_its_end() -> None:
         ({"priority": 10**9}, "priority"),
         ({"job_type": "gone"}, "job_type"),
         ({"payload": {"seconds": "long"}}, "payload.seconds"),
-        ({"payload": {"text": "a\0b"}}, "payload"),
+        ({"payload": {"text": "a\0b"}}, "payload.text"),
         ({"payload": {"text": "x" * 70000}}, "payload"),
         ({"colour": "red"}, "colour"),
     ],

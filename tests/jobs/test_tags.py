@@ -73,7 +73,7 @@ def test_what_is_no_tag_is_refused_with_the_reason(wrong: list[str]) -> None:
         enqueue(ECHO, Plan(), tags=wrong)
     assert "tags" in refused.value.extra["fields"]
     assert not Job.objects.exists()
-    with pytest.raises(Invalid):
+    with pytest.raises(ValueError, match="'never': its tags"):
         JobType(name="never", queue="system", payload=Plan, result=Any, handler="x:y", tags=tuple(wrong))
 
 

@@ -98,7 +98,7 @@ BREAKS: dict[str, Callable[[], object]] = {
     "keys_belong_to_their_owners": lambda: IdempotencyKey.objects.update(owner=User.objects.create_user("eve")),
     "permits_stay_within_limits": lambda: one_at_a_time(),
     "the_dead_are_found": lambda: Worker.objects.update(lease_until=timezone.now() - timedelta(days=1)),
-    "what_is_due_is_done": lambda: enqueue(ECHO, Plan(), delay=timedelta(days=-1)),
+    "what_is_due_is_done": lambda: enqueue(ECHO, Plan(), scheduled_at=timezone.now() - timedelta(days=1)),
     "workflow_steps_are_told_once": lambda: change_event("workflow.step.progress", event="workflow.step.started"),
     "workflow_steps_are_told_as_they_are": lambda: change_event(
         "workflow.step.started", event="workflow.step.progress"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import timedelta
 from typing import Any, cast
 from uuid import UUID
 
@@ -13,7 +12,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from jobs.listing import Wanted, page, wanted
-from jobs.management.console import ConsoleCommand, at_the_console, count, job_key, json_object, moment
+from jobs.management.console import ConsoleCommand, at_the_console, count, job_key, json_object, moment, seconds
 from jobs.models import Job, JobLog
 from jobs.operations import bulk, operating
 from jobs.states import Status
@@ -39,7 +38,7 @@ class Command(ConsoleCommand):
         added.add_argument("payload", type=json_object, help="a JSON object")
         added.add_argument("--queue", default="")
         added.add_argument("--priority", type=int, default=0)
-        added.add_argument("--delay-seconds", type=float)
+        added.add_argument("--delay-seconds", type=seconds)
         added.add_argument("--tag", action="append", default=[])
         logs = verbs.add_parser("logs", help="what its handler wrote")
         logs.add_argument("id")
@@ -99,14 +98,13 @@ class Command(ConsoleCommand):
         return "removed"
 
     def _add(self, options: dict[str, Any]) -> Job:
-        delay = options["delay_seconds"]
         return operating.add(
             options["type"],
             options["payload"],
             by=at_the_console(),
             queue=options["queue"],
             priority=options["priority"],
-            delay=timedelta(seconds=delay) if delay else None,
+            delay=options["delay_seconds"],
             tags=options["tag"],
         )
 
