@@ -30,8 +30,13 @@ class Rate:
 
 @lru_cache(maxsize=256)
 def parse_rates(text: str) -> tuple[Rate, ...]:
-    """The rates in a text, in its order; none in an empty one. ``BadRate`` says what is wrong."""
-    return tuple(_parse(part.strip()) for part in text.split(",") if part.strip())
+    """The rates in a text, in its order, of one window the strictest; none in an empty one.
+
+    ``BadRate`` says what is wrong.
+    """
+    rates = [_parse(part.strip()) for part in text.split(",") if part.strip()]
+    strictest = {rate.seconds: rate for rate in sorted(rates, key=lambda rate: -rate.count)}
+    return tuple(rate for rate in dict.fromkeys(rates) if strictest[rate.seconds] == rate)
 
 
 def _parse(part: str) -> Rate:

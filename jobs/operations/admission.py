@@ -64,7 +64,7 @@ def _rules(job: Job, scope: str) -> Iterator[Rule]:
         bucket = f"{job.queue} user:{job.owner_id}"
         yield Rule(bucket, "for one user", own, parse_rates(of.rate_per_user), of.waiting_per_user)
     if scope and (of.rate_per_scope or of.waiting_per_scope):
-        bucket = f"{job.queue} {scope}"
+        bucket = f"{job.queue} in {scope}"
         yield Rule(bucket, "here", here & Q(scope=job.scope), parse_rates(of.rate_per_scope), of.waiting_per_scope)
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Q
 
 from jobs import limits
 from jobs.errors import HandlerMisuse, Invalid
@@ -49,10 +48,18 @@ def _child(parent: Job, job_type: JobType, payload: dict[str, Any], step: str) -
 
 
 def _refuse_ancestors_key(child: Job, parent: Job) -> None:
-    """A child that needs a permit which its own ancestor holds would wait for ever."""
+    """A child that needs a permit which its own ancestor holds could wait for ever. Its siblings' end without it."""
     if not child.concurrency_key:
         return
-    family = Job.objects.filter(Q(pk=parent.pk) | Q(pk=parent.root_id) | Q(root=parent.root_id_or_self))
-    held = {path for key in family.values_list("concurrency_key", flat=True) for path in limits.prefixes(key)}
+    held = {path for key in _keys_above(parent) for path in limits.prefixes(key)}
     if shared := held & set(limits.prefixes(child.concurrency_key)):
         raise HandlerMisuse(f"{child.type} needs the concurrency key {min(shared)!r}, which the request itself holds")
+
+
+def _keys_above(job: Job) -> Iterator[str]:
+    """The concurrency keys of a job and of those that wait for it."""
+    yield job.concurrency_key
+    above = job.parent_id
+    while above is not None:
+        key, above = Job.objects.values_list("concurrency_key", "parent").get(pk=above)
+        yield key

@@ -42,6 +42,7 @@ def _type(name: str, **options: Any) -> JobType:
 ECHO = _type("echo", result=Echoed | Rejected)
 FAIL = _type("fail", max_attempts=3)
 PARENT = _type("parent", queue="player_actions")
+FAMILY = _type("family")
 CHILD = _type("child", queue="llm", started_event="llm.processing", max_attempts=2)
 STEPS = _type("steps")
 IO = _type("io")
@@ -120,6 +121,17 @@ def parent(ctx: JobContext, plan: Plan) -> JsonValue:
     ran.append("parent")
     answer = ctx.call("ask", CHILD, do=plan.do, text=plan.text)
     return {"child": answer}
+
+
+def family(ctx: JobContext, plan: Plan) -> JsonValue:
+    if plan.do == "nest":
+        ctx.call("ask", PARENT)
+        return None
+    for step, job_type in (("one", CHILD), ("two", CHILD), ("three", TAGGED)):
+        ctx.call(step, job_type)
+    if plan.do == "fail":
+        raise PermanentError("no_way", "it can't be done")
+    return None
 
 
 def child(ctx: JobContext, plan: Plan) -> JsonValue:

@@ -32,7 +32,7 @@ from jobs.transport import Ticket, connect, transport
 from jobs.why import Reason, why_waiting
 from queueproject.env import QueueDefaults
 from tests.jobs import kinds
-from tests.jobs.kinds import CHILD, ECHO, PARENT, Plan
+from tests.jobs.kinds import CHILD, ECHO, FAMILY, PARENT, TAGGED, Plan
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -253,6 +253,39 @@ def test_a_child_that_needs_its_requests_own_key_is_refused_by_name(monkeypatch:
     assert "'openai', which the request itself holds" in job.error["detail"]
 
 
+@pytest.fixture
+def keyed_children() -> Iterator[None]:
+    """Two job types that requests call need permits of one limit."""
+    object.__setattr__(CHILD, "concurrency_key", "openai/a")
+    object.__setattr__(TAGGED, "concurrency_key", "openai/b")
+    limit("openai", 1)
+    yield
+    object.__setattr__(CHILD, "concurrency_key", "")
+    object.__setattr__(TAGGED, "concurrency_key", "")
+
+
+@pytest.mark.usefixtures("keyed_children")
+def test_children_of_one_key_are_called_one_after_another_and_again_by_the_next_run() -> None:
+    job = enqueue(FAMILY, Plan(do="fail"))
+    run_until_idle()
+    job.refresh_from_db()
+    assert job.error
+    assert (job.status, job.error["code"]) == (Status.DEAD, "no_way")
+    controls.revive(job.pk, payload={"do": "echo"})
+    run_until_idle()
+    job.refresh_from_db()
+    assert (job.status, job.children.count()) == (Status.COMPLETED, 6)
+
+
+@pytest.mark.usefixtures("keyed_children")
+def test_a_child_of_a_child_is_refused_the_key_that_the_request_holds() -> None:
+    enqueue(FAMILY, Plan(do="nest"), concurrency_key="openai/gpt-5")
+    run_until_idle()
+    error = Job.objects.get(type=PARENT.name).error
+    assert error
+    assert "'openai', which the request itself holds" in error["detail"]
+
+
 @pytest.mark.parametrize("key", ["queue:llm", "a//b", "a b", "ü", "/a"])
 def test_a_key_that_is_none_is_refused(key: str) -> None:
     with pytest.raises(Invalid, match="concurrency_key: names parted by /"):
@@ -359,6 +392,24 @@ def test_rates_are_read_as_people_write_them() -> None:
     for wrong in ("30", "0/minute", "3/fortnight", "x/day", "5/0 seconds"):
         with pytest.raises(BadRate, match="is no rate"):
             parse_rates(wrong)
+
+
+def test_of_two_rates_of_one_window_the_stricter_holds() -> None:
+    assert parse_rates("10/minute, 5/60 seconds, 5/minute, 100/day") == (Rate(5, 60), Rate(100, 86400))
+    bound(rate="10/minute, 5/60 seconds")
+    ask(5)
+    with pytest.raises(Refused):
+        ask(1)
+
+
+def test_a_scope_named_like_a_user_is_not_counted_as_that_user() -> None:
+    bound(rate_per_user="4/minute", rate_per_scope="4/minute")
+    anna = User.objects.create_user("anna")
+    ask(4, owner=anna, scope=f"user:{anna.pk}")
+    with pytest.raises(Refused):
+        ask(1, owner=anna)
+    with pytest.raises(Refused):
+        ask(1, scope=f"user:{anna.pk}")
 
 
 def test_who_asks_too_fast_is_told_which_limit_and_when_it_ends() -> None:
