@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from accounts import audit
 from games.jobtypes import STORY_EVENT, StoryEvent
 from games.models import Game, Happened
 from games.scenarios.document import Event
+from games.scene import most_room, taken
 from jobs.errors import Refused
 from jobs.events.ledger import ledger
 from jobs.models import Job, JobQuerySet
@@ -21,25 +23,45 @@ if TYPE_CHECKING:
 
 audit.register_action("story_events.cleared")
 
+SHARE = 4
+"""Events that are told together take at most this part of a prompt's room: the state may take another."""
+
 
 def set_off(ctx: JobContext, game: Game) -> None:
-    """Queue what is due after the turn just taken, as one request behind what is already in the game's line.
+    """Queue what is due after the turn just taken, behind what is already in the game's line.
 
-    Belongs into the turn's own transaction, with the game's row and lane locked: so each event happens once.
+    It is one request, or more where one prompt could not hold it all. Belongs into the turn's own transaction, with the
+    game's row and lane locked: so each event happens once.
     """
-    due = _due(game)
-    if not due:
-        return
+    # Refused: the queue is full. The turn is told all the same, and what was not queued is due after the next one.
+    with suppress(Refused):
+        for events in _together(_due(game)):
+            _queue(ctx, game, events)
+
+
+def _queue(ctx: JobContext, game: Game, events: Sequence[Event]) -> None:
     about = StoryEvent(
-        game_id=game.pk, text=", ".join(event.title for event in due), events=[event.id for event in due]
+        game_id=game.pk, text=", ".join(event.title for event in events), events=[event.id for event in events]
     )
-    try:
-        job = enqueue(STORY_EVENT, about, scope=game.scope_key, ordering_key=game.scope_key)
-    except Refused:
-        return  # The queue is full. The turn that set them off is told all the same, and they are due after the next.
-    _remember(game, due, job)
-    told = {"turn": game.turn, "count": len(due), "request_id": str(job.public_id)}
+    job = enqueue(STORY_EVENT, about, scope=game.scope_key, ordering_key=game.scope_key)
+    _remember(game, events, job)
+    told = {"turn": game.turn, "count": len(events), "request_id": str(job.public_id)}
     ctx.emit("story.triggered", told, private={"events": about.events})
+
+
+def _together(due: Sequence[Event]) -> Iterator[list[Event]]:
+    """These events in their order, as many at once as take no more than their share of a prompt."""
+    batch: list[Event] = []
+    left = most = most_room() // SHARE
+    for event in due:
+        size = sum(map(taken, (event.id, event.title, event.prompt)))
+        if batch and size > left:
+            yield batch
+            batch, left = [], most
+        batch.append(event)
+        left -= size
+    if batch:
+        yield batch
 
 
 def _due(game: Game) -> list[Event]:

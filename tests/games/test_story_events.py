@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,6 +67,22 @@ def test_events_that_come_due_together_are_told_as_one_turn(well: Game, cast: Ca
     turn = well.turns.get(kind="story_event")
     assert (turn.actor, turn.action, turn.number) == (None, "", 2)
     assert "Cold air comes up" in turn.narration
+
+
+def test_more_than_a_prompt_has_room_for_is_told_in_several_turns_and_all_of_it(well: Game, cast: Cast) -> None:
+    sentences = "The wind turns, and the old bell on the hill moves a little in its beam. " * 27
+    when = {"value": "turn", "at_least": 1}
+    events = [
+        {"id": f"wind-{n}", "title": f"Wind {n} {'é' * 190}", "when": when, "prompt": sentences} for n in range(60)
+    ]
+    Scenario.objects.update(source=json.dumps({"name": "The Well", "opening": "A well.", "events": events}))
+    ask(cast.player1, well)
+    stories = Job.objects.filter(type="story_event").order_by("pk")
+    assert {job.request_status for job in stories} == {"completed"}
+    assert [event for job in stories for event in job.payload["events"]] == [event["id"] for event in events]
+    assert 1 < len(stories) < 20
+    triggered = JobEvent.objects.filter(event="story.triggered").order_by("seq")
+    assert [told.data["request_id"] for told in triggered if told.data] == [str(job.public_id) for job in stories]
 
 
 def test_the_trace_tells_of_what_was_set_off_and_only_deciders_of_which(well: Game, cast: Cast) -> None:
