@@ -1,4 +1,6 @@
-"""What is wrong with the queue's settings and its Redis, said by ``manage.py check`` and before anything runs.
+"""What is wrong with the queue's settings and its Redis, said by ``manage.py check``.
+
+Workers and schedulers don't start where one of those tagged ``queue`` finds an error: these ask nobody.
 
 jobs.E001  a job type names a queue that no worker can serve
 jobs.W001  Redis may throw tickets away: its policy is not noeviction
@@ -27,7 +29,10 @@ from jobs.transport import RedisTransport, transport
 LASTING = ("fsync", "full_page_writes", "synchronous_commit")
 
 
-@register()
+QUEUE = "queue"
+
+
+@register(QUEUE)
 def queues_are_served(**_: Any) -> list[CheckMessage]:
     """Every job type's queue is one that workers serve."""
     hint = f"Known are {', '.join(settings.RQ_QUEUES)}: queueproject/queues.py lists them."

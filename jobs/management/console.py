@@ -35,8 +35,7 @@ class ConsoleCommand(BaseCommand):
                 raise CommandError(UNMIGRATED) from None
             raise
         except QueueError as error:
-            fields = "".join(f"\n  {path}: {why}" for path, why in error.extra.get("fields", {}).items())
-            raise CommandError(f"{error.detail}{fields}") from None
+            raise CommandError(refusal(error)) from None
 
     def print_table(self, titles: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Columns as wide as what is in them; numbers to the right."""
@@ -49,6 +48,12 @@ class ConsoleCommand(BaseCommand):
                 for value, text, width in zip(row, cells, widths, strict=True)
             )
             self.stdout.write("  ".join(aligned).rstrip())
+
+
+def refusal(error: QueueError) -> str:
+    """What is said of it, with a line for each field that is wrong."""
+    fields = "".join(f"\n  {path}: {why}" for path, why in error.extra.get("fields", {}).items())
+    return f"{error.detail}{fields}"
 
 
 def at_the_console() -> Operator:

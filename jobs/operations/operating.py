@@ -125,7 +125,10 @@ def run_again(job_id: int, *, by: Operator, payload: dict[str, Any] | None = Non
 
 
 def promote(job_id: int, *, by: Operator) -> Job:
-    """Let a delayed job run now: the scheduler sees to it within ``tick_seconds``. ``Conflict`` if it isn't delayed."""
+    """Let a delayed job run now: the scheduler sees to it within ``tick_seconds``. ``Conflict`` if it isn't delayed.
+
+    A job that another one called may be promoted, too: its backoff is cut short, and nothing else changes.
+    """
     with transaction.atomic():
         delayed = Job.objects.filter(pk=job_id, status=Status.SCHEDULED)
         if not delayed.update(scheduled_at=Now()):
@@ -135,7 +138,7 @@ def promote(job_id: int, *, by: Operator) -> Job:
 
 
 def reschedule(job_id: int, at: datetime, *, by: Operator) -> Job:
-    """Let a delayed job run at another time; as ``promote`` if that has passed. ``Conflict`` if it isn't delayed."""
+    """Let a delayed job, also a called one, run at another time; as ``promote`` if that has passed, or ``Conflict``."""
     with transaction.atomic():
         delayed = Job.objects.filter(pk=job_id, status=Status.SCHEDULED)
         before = delayed.select_for_update().values_list("scheduled_at", flat=True).first()

@@ -94,6 +94,20 @@ def test_jobs_are_called_off_promoted_and_put_first() -> None:
         said("jobs", "show", "x")
 
 
+def test_one_refusal_does_not_keep_the_others_from_being_tried_and_all_are_told() -> None:
+    first, ended, last = (enqueue(ECHO, Plan()) for _ in range(3))
+    said("jobs", "cancel", ended.public_id)
+    out = StringIO()
+    with pytest.raises(CommandError) as refused:
+        call_command("jobs", "cancel", str(first.public_id), "x", str(ended.public_id), str(last.public_id), stdout=out)
+    assert out.getvalue() == f"{first.public_id}: cancelled\n{last.public_id}: cancelled\n"
+    assert str(refused.value).splitlines() == [
+        "x: there is no job x",
+        f"{ended.public_id}: the request has ended: cancelled",
+    ]
+    assert refused.value.returncode == 1
+
+
 def test_a_queue_is_drained_only_with_a_yes() -> None:
     enqueue(ECHO, Plan())
     with pytest.raises(CommandError, match="1 jobs wait in system"):

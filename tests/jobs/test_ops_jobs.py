@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.utils import timezone
 
 from accounts.models import AuditEntry
 from jobs.errors import Conflict, Invalid, NotFound
@@ -151,6 +153,30 @@ def test_a_delayed_job_is_promoted_once(ada: Operator) -> None:
         operating.promote(job.pk, by=ada)
     with pytest.raises(NotFound):
         operating.promote(10**9, by=ada)
+
+
+def test_a_called_jobs_backoff_is_cut_short_and_all_else_is_for_its_request(ada: Operator) -> None:
+    parent = enqueue(PARENT, Plan(do="fail"))
+    run_next(), run_next()
+    child = parent.children.get()
+    assert child.status == Status.SCHEDULED
+    operating.reschedule(child.pk, timezone.now() + timedelta(days=1), by=ada)
+    run_due()
+    assert fresh(child).status == Status.SCHEDULED
+    operating.promote(child.pk, by=ada)
+    run_due()
+    assert fresh(child).status == Status.QUEUED
+    refused: list[Callable[[], object]] = [
+        lambda: operating.cancel(child.pk, by=ada),
+        lambda: operating.revive(child.pk, by=ada),
+        lambda: operating.run_again(child.pk, by=ada),
+        lambda: operating.reprioritise(child.pk, 1, by=ada),
+        lambda: operating.remove(child.pk, by=ada),
+    ]
+    for act in refused:
+        with pytest.raises(Conflict) as error:
+            act()
+        assert error.value.extra["request_id"] == str(parent.public_id)
 
 
 def test_a_new_priority_holds_for_tickets_that_are_out_already(ada: Operator) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
 from django.db import connection
 from django.test import Client as Browser
 
@@ -123,6 +125,9 @@ def test_a_job_type_on_a_queue_that_nobody_serves_is_an_error(monkeypatch: pytes
     object.__setattr__(lost, "queue", "nowhere")
     monkeypatch.setattr(checks, "versions", lambda: {("lost", 1): lost})
     assert [error.id for error in checks.queues_are_served()] == ["jobs.E001"]
+    for process in ("worker", "scheduler"):
+        with pytest.raises(SystemCheckError, match=r"jobs\.E001"):
+            call_command(process, skip_checks=False)
 
 
 def test_jobs_of_other_queues_are_left_alone() -> None:

@@ -11,8 +11,18 @@ from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
+from jobs.errors import QueueError
 from jobs.listing import Wanted, page, wanted
-from jobs.management.console import ConsoleCommand, at_the_console, count, job_key, json_object, moment, seconds
+from jobs.management.console import (
+    ConsoleCommand,
+    at_the_console,
+    count,
+    job_key,
+    json_object,
+    moment,
+    refusal,
+    seconds,
+)
 from jobs.models import Job, JobLog
 from jobs.operations import bulk, operating
 from jobs.states import Status
@@ -74,8 +84,18 @@ class Command(ConsoleCommand):
             case "show":
                 self._show(operating.get(job_key(options["id"])))
             case _:
-                for public_id in options["ids"]:
-                    self.stdout.write(f"{public_id}: {self._act(verb, job_key(public_id), options)}")
+                self._each(verb, options)
+
+    def _each(self, verb: str, options: dict[str, Any]) -> None:
+        """Every job is tried; what was refused is told at the end."""
+        refused = []
+        for public_id in options["ids"]:
+            try:
+                self.stdout.write(f"{public_id}: {self._act(verb, job_key(public_id), options)}")
+            except QueueError as error:
+                refused.append(f"{public_id}: {refusal(error)}")
+        if refused:
+            raise CommandError("\n".join(refused))
 
     def _act(self, verb: str, key: int, options: dict[str, Any]) -> str:
         by = at_the_console()

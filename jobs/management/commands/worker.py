@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 
+from jobs.checks import QUEUE
 from jobs.management.console import refuse_deaf, refuse_unmigrated
 from jobs.worker.process import Worker
 
@@ -17,7 +18,7 @@ from jobs.worker.process import Worker
 class Command(BaseCommand):
     help = "Run jobs of the given queues. First SIGTERM: finish what runs, within SHUTDOWN_SECONDS; second: stop now."
 
-    requires_system_checks = ()  # they would load the URLconf, which a worker never needs
+    requires_system_checks = (QUEUE,)  # all of them would load the URLconf, which a worker never needs
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--queues", default=",".join(settings.QUEUES), help="comma-separated; default: all")
