@@ -7,13 +7,11 @@ from typing import Any, Literal
 
 import httpx
 
-from console.errors import ClosedOff, Refused, Unreachable
+from console.errors import Refused, Unreachable
 from console.sse import Event, Reader
 
 ANSWER_SECONDS = 15.0
 STREAM = "text/event-stream"
-NOT_CLOSED_OFF = (401, 403, 404, 408, 429)
-"""Refusals of a stream that mean the caller, or not now. Others mean that streams don't get through."""
 
 Kind = Literal["chat", "act"]
 
@@ -62,7 +60,7 @@ class Api:
     async def events(self, cursor: int, *, silence_seconds: float) -> AsyncGenerator[Event]:
         """The game's events after ``cursor``, until the server ends the stream.
 
-        The first is ``open``, ours, once the stream stands. ``ClosedOff`` where streams don't get through.
+        The first is ``open``, ours, once the first bytes are here: a proxy may hold back all that would follow.
         """
         reader = Reader()
         try:
@@ -74,8 +72,11 @@ class Api:
                 timeout=httpx.Timeout(ANSWER_SECONDS, read=silence_seconds),
             ) as answer:
                 await _check_stream(answer)
-                yield Event("", "open", None)
+                opened = False
                 async for raw in answer.aiter_bytes():
+                    if not opened:
+                        opened = True
+                        yield Event("", "open", None)
                     for event in reader.feed(raw):
                         yield event
         except httpx.HTTPError as error:
@@ -95,13 +96,11 @@ class Api:
 
 
 async def _check_stream(answer: httpx.Response) -> None:
-    if answer.status_code != 200:
+    if not answer.is_success:
         await answer.aread()
-        if answer.status_code < 500 and answer.status_code not in NOT_CLOSED_OFF:
-            raise ClosedOff(f"the event stream was answered with {answer.status_code}")
         _check(answer)
     if not answer.headers.get("content-type", "").startswith(STREAM):
-        raise ClosedOff("something else than an event stream was answered")
+        raise Unreachable("something else than an event stream was answered")
 
 
 def _check(answer: httpx.Response) -> None:

@@ -26,6 +26,10 @@ class Asked:
     heard_at: float = field(default_factory=time.monotonic)
     overdue: bool = False
 
+    def hear(self) -> None:
+        """Something was heard of it, just now."""
+        self.heard_at, self.overdue = time.monotonic(), False
+
 
 def in_words(asked: Asked, about: dict[str, Any]) -> tuple[notices.Kind, str]:
     """What is to be said of its status; ``about`` is the event or the answer that told of it."""

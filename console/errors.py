@@ -11,10 +11,6 @@ class Unreachable(ConsoleError):
     """No answer this time; asking again may help."""
 
 
-class ClosedOff(ConsoleError):
-    """The server, or something on the way to it, does not let event streams through."""
-
-
 class Refused(ConsoleError):
     """The server's no, with its code; ``retry_after`` in seconds where it says when to ask again."""
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 Kind = Literal["story", "chunk", "status", "event", "state", "error", "connection"]
+
+UNSHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +27,11 @@ class View(Protocol):
     """Where notices are shown: a terminal's screen, or lines."""
 
     def tell(self, notice: Notice) -> None: ...
+
+
+def shown(text: str) -> str:
+    """The text as a terminal may get it: whoever wrote it can't move the cursor, or do worse."""
+    return UNSHOWN.sub("\ufffd", text.replace("\r\n", "\n"))
 
 
 def told(turn: dict[str, Any]) -> Iterator[Notice]:

@@ -9,8 +9,8 @@ from contextlib import suppress
 from typing import TextIO
 
 from console.errors import ConsoleError
-from console.notices import Notice
-from console.session import Session
+from console.notices import Notice, shown
+from console.session import NO_ACTION, Session
 
 HELP = "/act TEXT acts, /retry asks again what failed, /state shows the state, /quit ends; anything else is said"
 
@@ -22,7 +22,7 @@ class Lines:
         self._out = out
 
     def tell(self, notice: Notice) -> None:
-        for line in notice.text.splitlines():
+        for line in shown(notice.text).splitlines():
             self._out.write(f"{notice.kind}: {line}\n")
         self._out.flush()
 
@@ -54,8 +54,10 @@ async def _obey(session: Session, view: Lines, typed: TextIO) -> None:
                 view.tell(Notice(kind="state", text=str(session.state)))
             case ("/help", _, _):
                 view.tell(Notice(kind="status", text=HELP))
-            case ("/act", _, action) if action:
-                await session.ask("act", action)
+            case ("/act", _, action) if action.strip():
+                await session.ask("act", action.strip())
+            case ("/act", _, _):
+                view.tell(Notice(kind="error", text=NO_ACTION))
             case _ if line:
                 await session.ask("chat", line)
     while not session.name or not all(asked.overdue for asked in session.waiting):

@@ -14,8 +14,8 @@ from textual.widgets import Footer, Input, Static
 
 from console.asked import Asked
 from console.errors import ConsoleError
-from console.notices import Notice
-from console.session import Session
+from console.notices import Notice, shown
+from console.session import NO_ACTION, Session
 from console.widgets import Line, Story
 
 STYLES = {"story": "", "event": "italic magenta", "state": "green", "error": "bold red", "status": "dim"}
@@ -69,7 +69,7 @@ class ConsoleApp(App[int]):
             await self.session.run()
         except ConsoleError as error:
             self.tell(Notice(kind="error", text=str(error)))
-            self.query_one("#connection", Static).update(f"the end: {error}")
+            self._put("#connection", f"the end: {error}")
         except Exception as error:  # A screen that looks alive and hears nothing would be worse.
             self.exit(1, message=f"{type(error).__name__}: {error}")
 
@@ -80,6 +80,8 @@ class ConsoleApp(App[int]):
             self.exit(0)
         elif text == "/retry":
             self.action_again()
+        elif text == "/act":
+            self.tell(Notice(kind="error", text=NO_ACTION))
         elif text.startswith("/act "):
             self.run_worker(self.session.ask("act", text.removeprefix("/act ").strip()))
         elif text:
@@ -94,17 +96,20 @@ class ConsoleApp(App[int]):
         """Show it where it belongs."""
         match notice.kind:
             case "connection":
-                self.query_one("#connection", Static).update(f"{self.session.name}  {_mark(notice.data)} {notice.text}")
+                self._put("#connection", f"{self.session.name}  {_mark(notice.data)} {notice.text}")
             case "chunk":
-                self.query_one("#written", Static).update(notice.whole)
+                self._put("#written", notice.whole)
             case _:
                 self._write(notice)
-        self.query_one("#requests", Static).update("\n".join(map(_line, self.session.waiting)))
-        self.query_one("#state", Static).update(_state(self.session.state))
+        self._put("#requests", "\n".join(map(_line, self.session.waiting)))
+        self._put("#state", _state(self.session.state))
+
+    def _put(self, part: str, text: str) -> None:
+        self.query_one(part, Static).update(shown(text))
 
     def _write(self, notice: Notice) -> None:
         if notice.kind == "story":
-            self.query_one("#written", Static).update("")
+            self._put("#written", "")
         story = self.query_one("#story", Story)
         story.add(_styled(notice))
         if notice.kind == "story":
@@ -112,7 +117,7 @@ class ConsoleApp(App[int]):
 
 
 def _styled(notice: Notice) -> Text:
-    return Text(notice.text, style=STYLES.get(notice.kind, ""))
+    return Text(shown(notice.text), style=STYLES.get(notice.kind, ""))
 
 
 def _mark(data: dict[str, Any]) -> str:

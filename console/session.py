@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
-from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator
+from contextlib import suppress
 from typing import Any
 
 from console import notices
 from console.api import Api, Kind
 from console.asked import OPEN, Asked, in_words
-from console.errors import ClosedOff, ConsoleError, Refused, Unreachable
+from console.errors import ConsoleError, Refused, Unreachable
+from console.link import Link
 from console.notices import Notice, View, told
+from console.patience import Patience
 from console.sse import Event
 
 SHOWN_TURNS = 20
 MOST_STRANGERS = 100
-SIGNED_OUT = (401, 403, 404)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Patience:
-    """How long what is waited for, in seconds."""
-
-    request_seconds: float = 120
-    silence_seconds: float = 75
-    first_wait_seconds: float = 0.5
-    longest_wait_seconds: float = 15
-    poll_seconds: float = 2
-    stream_again_seconds: float = 60
+NO_ACTION = "/act what? Say what you do, as in: /act I open the door"
 
 
 class Session:
@@ -40,13 +29,14 @@ class Session:
         self.asked: list[Asked] = []
         self.name = ""
         self.state: dict[str, Any] = {}
-        self.connected = False
         self._api = api
         self._view = view
         self._patience = patience or Patience()
+        self._link = Link(
+            self._patience, stream=self._stream, hear=self._hear, look=self._look, say=self._say_connection
+        )
         self._cursor = 0
         self._turn = 0
-        self._failures = 0
         self._strangers: dict[str, tuple[str, dict[str, Any]]] = {}
         self._written: dict[str, tuple[int, int, str]] = {}
         self._sending = asyncio.Lock()
@@ -90,7 +80,7 @@ class Session:
                 # One that failed in line runs again; one that may never have arrived is sent under its key.
                 answer = await (self._api.retry(asked.id) if asked.id else self._ask(asked))
             except (Unreachable, Refused) as error:
-                wait = self._wait(failures, error)
+                wait = self._patience.wait(failures, error)
                 if (isinstance(error, Refused) and not error.passing) or time.monotonic() + wait > until:
                     asked.status = "failed"
                     return self._say("error", f"not sent: {error}")
@@ -108,16 +98,25 @@ class Session:
 
     async def run(self) -> None:
         """Load the game, then follow it for ever. ``ConsoleError`` when there is no point in going on."""
-        while not self.name:
-            with suppress(Unreachable):
-                await self._load()
-                break
-            await self._pause("the server can't be reached")
+        await self._begin()
         watching = asyncio.create_task(self._watch())
         try:
-            await self._follow()
+            await self._link.hold()
         finally:
             watching.cancel()
+
+    async def _begin(self) -> None:
+        failures = 0
+        while not self.name:
+            try:
+                await self._load()
+            except (Unreachable, Refused) as error:
+                if isinstance(error, Refused) and not error.passing:
+                    raise
+                wait = self._patience.wait(failures, error)
+                failures += 1
+                self._say_connection(f"not connected: {error}; again in {wait:.1f} s", False)
+                await asyncio.sleep(wait)
 
     async def _load(self) -> None:
         game = await self._api.game()
@@ -126,53 +125,18 @@ class Session:
         self._say("story", f"{game['name']}\n\n{game['opening']}", **game)
         await self._tell_turns()
 
-    async def _follow(self) -> None:
-        while True:
-            try:
-                await self._stream()
-            except ClosedOff as error:
-                self._say("connection", f"{error}: asking every {self._patience.poll_seconds:g} s instead", live=False)
-                await self._poll()
-            except Refused as error:
-                if error.status in SIGNED_OUT:
-                    raise
-                await self._pause(str(error), error)
-            except Unreachable as error:
-                await self._pause(str(error), error)
+    def _stream(self) -> AsyncGenerator[Event]:
+        return self._api.events(self._cursor, silence_seconds=self._patience.silence_seconds)
 
-    async def _stream(self) -> None:
-        silence = self._patience.silence_seconds
-        async with aclosing(self._api.events(self._cursor, silence_seconds=silence)) as events:
-            async for event in events:
-                if event.name == "open":
-                    await self._tell_turns()
-                elif event.name == "unavailable":
-                    raise Unreachable("the server has trouble of its own")
-                else:
-                    await self._hear(event)
-                self._connect()
-        await asyncio.sleep(self._patience.first_wait_seconds)
-
-    def _connect(self) -> None:
-        self._failures = 0
-        if not self.connected:
-            self.connected = True
-            self._say("connection", "connected", live=True)
-
-    async def _poll(self) -> None:
-        """Ask for what a stream would have told, for a while; then a stream is tried again."""
-        until = time.monotonic() + self._patience.stream_again_seconds
-        while time.monotonic() < until:
-            try:
-                game = await self._api.game()
-                await self._tell_turns()
-                self.state, self._cursor, self._failures = game["state"], game["cursor"], 0
-                await self._catch_up()
-            except (Unreachable, Refused) as error:
-                if isinstance(error, Refused) and error.status in SIGNED_OUT:
-                    raise
-                await self._pause(str(error), error)
-            await asyncio.sleep(self._patience.poll_seconds)
+    async def _look(self) -> None:
+        """Ask for what a stream would have told."""
+        game = await self._api.game()
+        self.state = game["state"]
+        await self._tell_turns()
+        await self._catch_up()
+        # Events of ours may be there before the answer to what we send: a stream is to tell them again.
+        if not any(asked.status == "sending" for asked in self.asked):
+            self._cursor = game["cursor"]
 
     async def _hear(self, event: Event) -> None:
         await self._tell_event(event)
@@ -180,7 +144,13 @@ class Session:
             self._cursor = int(event.id)  # Not before: what fails in the middle is to come again.
 
     async def _tell_event(self, event: Event) -> None:
+        if isinstance(event.data, dict) and (asked := self._ours(str(event.data.get("request_id")))):
+            asked.hear()
         match event.name:
+            case "open":
+                await self._tell_turns()
+            case "unavailable":
+                raise Unreachable("the server has trouble of its own")
             case "reset":
                 self._cursor = event.data["head"]
                 await self._tell_turns()
@@ -234,14 +204,15 @@ class Session:
     async def _catch_up(self) -> None:
         """Ask how our open requests stand: what happened while nothing was heard."""
         for asked in self.waiting:
-            if asked.id:
+            if asked.id and asked.status != "sending":
                 answer = await self._api.request(asked.id)
                 self._now(asked, answer["status"], answer.get("position"), answer)
 
     def _now(self, asked: Asked, status: str, position: int | None, about: dict[str, Any]) -> None:
         if (status, position) == (asked.status, asked.position) or asked.status not in OPEN:
             return
-        asked.status, asked.position, asked.heard_at, asked.overdue = status, position, time.monotonic(), False
+        asked.status, asked.position = status, position
+        asked.hear()
         kind, text = in_words(asked, about)
         self._say(kind, text, request=asked.id, status=status)
 
@@ -255,6 +226,8 @@ class Session:
         while True:
             await asyncio.sleep(min(1.0, self._patience.request_seconds / 4))
             for asked in self.waiting:
+                if asked.status == "awaiting_approval" and self._link.stands:
+                    asked.hear()  # People take their time, and the server sees to it that they don't take for ever.
                 silent = time.monotonic() - asked.heard_at
                 if silent > self._patience.request_seconds and not asked.overdue:
                     asked.overdue = True
@@ -262,19 +235,8 @@ class Session:
                     with suppress(ConsoleError):
                         await self._catch_up()
 
-    async def _pause(self, why: str, error: ConsoleError | None = None) -> None:
-        wait = self._wait(self._failures, error)
-        self._failures, self.connected = self._failures + 1, False
-        self._say("connection", f"not connected: {why}; again in {wait:.1f} s", live=False)
-        await asyncio.sleep(wait)
-
-    def _wait(self, failures: int, error: ConsoleError | None = None) -> float:
-        """Longer each time, with jitter, and never shorter than the server asks for."""
-        longest: float = min(
-            self._patience.longest_wait_seconds, self._patience.first_wait_seconds * 2 ** min(failures, 20)
-        )
-        after = error.retry_after if isinstance(error, Refused) else None
-        return max(longest * random.uniform(0.5, 1), after or 0.0)
+    def _say_connection(self, text: str, live: bool) -> None:
+        self._say("connection", text, live=live)
 
     def _say(self, kind: notices.Kind, text: str, *, request: str = "", **data: Any) -> None:
         self._view.tell(Notice(kind=kind, text=text, request=request, data=data))

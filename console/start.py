@@ -5,11 +5,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import re
 import sys
 from dataclasses import replace
 
+import httpx
+
 from console.api import Api
-from console.session import Patience, Session
+from console.patience import Patience
+from console.session import Session
+
+LAST_PORT = 65535
+SENDABLE = re.compile(r"[\w.~+/=-]+", re.ASCII)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,17 +40,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def start(*, server: str, token: str, game: str, plain: bool, timeout: float) -> int:
     """Play until it is over; the exit status."""
-    if not token:
-        sys.stderr.write("an API token is needed: --token, or the variable CONSOLE_TOKEN\n")
-        return 2
-    if not server.startswith(("http://", "https://")):
-        sys.stderr.write(f"{server!r} is no address: http://… or https://…\n")
+    if mistake := _mistake(server, token, game):
+        sys.stderr.write(f"{mistake}\n")
         return 2
     patience = replace(Patience(), request_seconds=timeout)
     try:
         return asyncio.run(_play(Api(server, token, game), patience, plain=plain))
     except KeyboardInterrupt:
         return 130
+
+
+def _mistake(server: str, token: str, game: str) -> str:
+    """What would keep every request from being sent."""
+    if not token:
+        return "an API token is needed: --token, or the variable CONSOLE_TOKEN"
+    if not SENDABLE.fullmatch(token):
+        return "the token has characters that no token has"
+    if not SENDABLE.fullmatch(game):
+        return f"{game!r} is no game's id"
+    try:
+        url = httpx.URL(server)
+    except httpx.InvalidURL as error:
+        return f"{server!r} is no address: {error}"
+    if url.scheme not in ("http", "https") or not url.host or (url.port or 0) > LAST_PORT:
+        return f"{server!r} is no address: http://… or https://…"
+    return ""
 
 
 async def _play(api: Api, patience: Patience, *, plain: bool) -> int:

@@ -15,6 +15,7 @@ from accounts.models import Scope
 from approvals.models import Approval
 from approvals.operations import decide
 from games.models import Decisions, Game, Membership
+from jobs.models import Job
 from queueproject.stack.commands import PROJECT
 from tests.cast import Cast
 from tests.processes import Stack
@@ -121,7 +122,7 @@ def test_where_no_stream_gets_through_the_server_is_asked_instead(
 ) -> None:
     stack.start(**QUICK)
     console = plain(way_around(stack.base_url), token, str(game.pk))
-    console.says("connection: the event stream was answered with 405")
+    console.says("connection: asking every 2 s instead of a stream: the server answered 405")
     console.type("Hello?")
     console.says("story: player1: Hello?")
     console.says("status: done")
@@ -158,5 +159,34 @@ def test_the_client_needs_no_django_and_no_settings() -> None:
     far = [sys.executable, str(PROJECT / "manage.py"), "console", "--game", "g"]
     alone = subprocess.run(far, env={"PATH": os.environ["PATH"]}, stderr=subprocess.PIPE, text=True, check=False)
     assert (alone.returncode, alone.stderr[:24]) == (2, "an API token is needed: ")
-    wrong = [sys.executable, "-m", "console", "--server", "ftp://x", "--token", "t", "--game", "g"]
-    assert subprocess.run(wrong, stderr=subprocess.DEVNULL, check=False).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("server", "token", "game", "says"),
+    [
+        ("ftp://x", "t", "g", "'ftp://x' is no address: "),
+        ("http://", "t", "g", "'http://' is no address: "),
+        ("http://localhost:abc", "t", "g", "'http://localhost:abc' is no address: Invalid port"),
+        ("http://localhost:99999", "t", "g", "'http://localhost:99999' is no address: "),
+        ("http://ä..b", "t", "g", "'http://ä..b' is no address: "),
+        ("http://localhost", "qp_tök", "g", "the token has characters"),
+        ("http://localhost", "qp t", "g", "the token has characters"),
+        ("http://localhost", "t", "g\x01", "'g\\x01' is no game's id"),
+    ],
+)
+def test_what_can_never_be_sent_is_said_in_a_line(server: str, token: str, game: str, says: str) -> None:
+    command = [sys.executable, "-m", "console", "--server", server, "--token", token, "--game", game]
+    ended = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    assert (ended.returncode, ended.stderr[: len(says)], ended.stderr.count("\n")) == (2, says, 1)
+
+
+def test_an_action_without_words_is_asked_for_and_nothing_is_sent(
+    stack: Stack, game: Game, token: str, plain: Start
+) -> None:
+    stack.start("web", **QUICK)
+    console = plain(stack.base_url, token, str(game.pk))
+    for line in ("/act", "/act  "):
+        console.type(line)
+    console.says("error: /act what?", times=2)
+    assert console.end() == 0
+    assert not Job.objects.exists()

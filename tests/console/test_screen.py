@@ -16,8 +16,9 @@ from accounts import tokens
 from accounts.models import Scope
 from accounts.threads import in_thread
 from console.api import Api
+from console.patience import Patience
 from console.screen import ConsoleApp
-from console.session import Patience, Session
+from console.session import Session
 from games.models import Decisions, Game
 from tests.cast import Cast
 from tests.processes import Stack

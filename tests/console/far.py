@@ -1,0 +1,144 @@
+"""A game's server as the console sees it from far away: on loopback, its event stream spoilt on demand."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+HELLO = b"retry: 1000\n\nid: 0\n\n"
+
+Behaviour = Callable[["Exchange"], None]
+
+
+class FarServer(ThreadingHTTPServer):
+    """One game without Django. ``stream`` and ``load`` say what comes of the stream and of everything else."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Exchange)
+        self.stream: Behaviour = silent
+        self.load: Behaviour = as_it_stands
+        self.turns: list[dict[str, Any]] = []
+        self.statuses: dict[str, str] = {}
+        self.asked: list[str] = []
+        self.stopping = threading.Event()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def tell(self, narration: str) -> None:
+        """A turn more."""
+        number = len(self.turns) + 1
+        self.turns.append({"number": number, "request_id": "r", "actor": None, "action": ""})
+        self.turns[-1] |= {"narration": narration, "changes": []}
+
+    def cut(self) -> None:
+        """Break off the streams that are open."""
+        stopping, self.stopping = self.stopping, threading.Event()
+        stopping.set()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up is part of the tests."""
+
+
+class Exchange(BaseHTTPRequestHandler):
+    """One request, and what a behaviour needs to answer it."""
+
+    server: FarServer
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.server.asked.append(self.path)
+        streams = self.path.startswith("/v1/events/")
+        (self.server.stream if streams else self.server.load)(self)
+
+    def answer(self, status: int, body: bytes, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Type": "application/json", **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def begin(self, content_type: str = "text/event-stream") -> None:
+        self.close_connection = True
+        self.send_response(200)
+        self.send_header("Content-Type", content_type)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def as_it_stands(exchange: Exchange) -> None:
+    """The game, its turns after a number, or a request."""
+    server, state = exchange.server, {"clock": 1}
+    body: dict[str, Any] = {"name": "Far", "opening": "Fog.", "state": state, "turn": len(server.turns), "cursor": 0}
+    if "/turns" in exchange.path:
+        after = int(exchange.path.partition("after=")[2])
+        body = {"items": [turn for turn in server.turns if turn["number"] > after]}
+    if "/requests/" in exchange.path:
+        body = {"status": server.statuses[exchange.path.rpartition("/")[2]]}
+    exchange.answer(200, json.dumps(body).encode())
+
+
+def streams(*events: bytes) -> Behaviour:
+    """An open stream with these events in it."""
+
+    def play(exchange: Exchange) -> None:
+        exchange.begin()
+        for event in (HELLO, *events):
+            exchange.wfile.write(event)
+        exchange.server.stopping.wait(30)
+
+    return play
+
+
+def ends(exchange: Exchange) -> None:
+    """A stream that soon comes to an orderly end, as ours do after some minutes."""
+    exchange.begin()
+    exchange.wfile.write(HELLO)
+
+
+def silent(exchange: Exchange) -> None:
+    """A stream that begins and brings nothing, as through a proxy that waits for its end."""
+    exchange.begin()
+    exchange.server.stopping.wait(30)
+
+
+def resets(exchange: Exchange) -> None:
+    """No answer at all."""
+    exchange.close_connection = True
+
+
+def a_page(exchange: Exchange) -> None:
+    """What a captive portal answers to everything."""
+    exchange.answer(200, b"<html>sign in</html>", Content_Type="text/html")
+
+
+def refuses(status: int, code: str = "", **headers: str) -> Behaviour:
+    """A refusal of ours with its code, or a proxy's page without one."""
+    ours = json.dumps({"code": code, "detail": f"{code} it is"}).encode()
+    body, kind = (ours, "application/json") if code else (b"<html>no</html>", "text/html")
+    return lambda exchange: exchange.answer(status, body, Content_Type=kind, **headers)
+
+
+@contextmanager
+def running() -> Iterator[FarServer]:
+    """A server of one's own on a free port."""
+    with FarServer() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.stopping.set()
+            server.shutdown()
+            thread.join()

@@ -1,0 +1,95 @@
+"""When a request counts as silent, and what a terminal is shown of what others wrote."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from console.asked import Asked
+from console.notices import Notice, shown
+from console.patience import Patience
+from console.plain import Lines
+from console.session import Session
+from tests.console import far
+from tests.console.far import Exchange, FarServer
+from tests.console.playing import playing
+from tests.waiting import await_until
+
+PATIENCE = Patience(request_seconds=0.4, first_wait_seconds=0.05, poll_seconds=0.05)
+OPEN = far.streams()
+
+
+@pytest.fixture
+def server() -> Iterator[FarServer]:
+    with far.running() as server:
+        yield server
+
+
+def ask(server: FarServer, session: Session, status: str, request: str) -> Asked:
+    """A request that stands so, here and there."""
+    server.statuses[request] = status
+    session.asked.append(Asked("chat", request, id=request, status=status))
+    return session.asked[-1]
+
+
+def event(name: str, **data: Any) -> bytes:
+    body = {"request_id": "ours", "kind": "chat", "status": "processing", "at": "", "data": data}
+    return f"event: {name}\ndata: {json.dumps(body)}\n\n".encode()
+
+
+def chunk(index: int, content: str = "and ") -> bytes:
+    return event("chat.chunk", attempt=1, index=index, content=content, done=False)
+
+
+async def test_an_answer_that_is_being_written_is_not_silent(server: FarServer) -> None:
+    written = 0
+
+    def writes(exchange: Exchange) -> None:
+        nonlocal written
+        exchange.begin()
+        while not exchange.server.stopping.wait(0.05) and written < 30:
+            exchange.wfile.write(chunk(written))
+            written += 1
+        exchange.server.stopping.wait(30)
+
+    server.stream = writes
+    async with playing(server, PATIENCE) as (heard, session, _):
+        ask(server, session, "processing", "ours")
+        await heard.says("nothing heard for")
+        assert written == 30
+
+
+@pytest.mark.parametrize("stream", [OPEN, far.refuses(405)])
+async def test_people_may_take_their_time_as_long_as_the_server_is_there(server: FarServer, stream: Any) -> None:
+    server.stream = stream
+    async with playing(server, PATIENCE) as (heard, session, _):
+        await heard.says("connected" if stream is OPEN else "asking")
+        decided, _ = ask(server, session, "awaiting_approval", "decided"), ask(server, session, "queued", "other")
+        await heard.says("nothing heard for")
+        decided.heard_at = long_ago = time.monotonic() - 100
+
+        async def is_heard_anew() -> bool:
+            return decided.heard_at > long_ago
+
+        await await_until(is_heard_anew, timeout=20)
+        assert [notice.text[-13:] for notice in heard.notices if notice.kind == "error"] == ["queued: other"]
+        server.stream = server.load = far.refuses(503)
+        server.cut()
+        await await_until(lambda: is_overdue(decided), timeout=20)
+
+
+async def is_overdue(asked: Asked) -> bool:
+    return asked.overdue
+
+
+def test_control_characters_are_shown_and_never_sent_to_a_terminal() -> None:
+    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    Lines(out).tell(Notice(kind="chunk", text="a\x1b[2Jb\x9b1m\x07\rc\td\r\ne\ud800 \x85f"))
+    out.seek(0)
+    assert out.read() == "chunk: a\ufffd[2Jb\ufffd1m\ufffd\ufffdc\td\nchunk: e\ufffd \ufffdf\n"
+    assert shown("Zoë says: 你好 👋\n\tplainly") == "Zoë says: 你好 👋\n\tplainly"
