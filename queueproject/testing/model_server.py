@@ -126,6 +126,29 @@ def says(text: str, *, finish: str | None = "stop", usage: Any = USAGE) -> Behav
     return play
 
 
+def says_slowly(text: str, *, pause_seconds: float = 0.1, finish: str = "stop") -> Behaviour:
+    """An orderly answer, with a pause before each word."""
+
+    def play(exchange: Exchange) -> None:
+        exchange.begin()
+        for word in text.split(" "):
+            exchange.server.stopping.wait(pause_seconds)
+            exchange.say(word)
+        exchange.event(chunk({}, finish))
+        exchange.end()
+
+    return play
+
+
+def says_much(exchange: Exchange) -> None:
+    """An orderly answer of 50 MB."""
+    exchange.begin()
+    for _ in range(500):
+        exchange.event(chunk({"content": "so much to tell " * 6250}))
+    exchange.event(chunk({}, "stop"))
+    exchange.end()
+
+
 def status(code: int, message: str = "no", *, error_code: str | None = None, **headers: str) -> Behaviour:
     """An error instead of an answer."""
     body = json.dumps({"error": {"message": message, "code": error_code}}).encode()

@@ -19,7 +19,8 @@ ENDED = (204, 401, 403, 404)
 class EventStream:
     """Reads ``url`` on a thread of its own. ``events`` has all that came, in order; ``ids`` their numbers.
 
-    ``cuts`` counts how often the connection broke off, ``status`` is that of the last answer.
+    A number that comes again after a cut stands in ``ids`` again. ``cuts`` counts how often the connection broke off,
+    ``status`` is that of the last answer.
     """
 
     def __init__(self, url: str, token: str, *, cursor: int | None = None) -> None:
@@ -62,17 +63,19 @@ class EventStream:
 
     def _read(self, client: httpx.Client) -> None:
         cursor = {"Last-Event-ID": self._cursor} if self._cursor else {}
+        told = ""
         with client.stream("GET", self._url, headers=self._headers | cursor) as answer:
             self.status = answer.status_code
             reader = Reader()
             for raw in answer.iter_bytes() if answer.status_code == 200 else ():
                 for event in reader.feed(raw):
-                    self._take(event)
+                    self._take(event, told)
+                    told = event.id
                 if self._closed.is_set():
                     return
 
-    def _take(self, event: Event) -> None:
-        if event.id and event.id != self._cursor:
+    def _take(self, event: Event, told: str) -> None:
+        if event.id and event.id != told:  # One without a number has that of the event before it.
             self._cursor = event.id
             self.ids.append(int(event.id))
         self.events.append(event)

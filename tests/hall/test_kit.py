@@ -12,6 +12,9 @@ from games.models import Game
 from jobs.operations.enqueue import enqueue
 from queueproject.testing.processes import Stack
 from queueproject.testing.requests import queue_depth, queue_empty, wait_for_completion, wait_for_event
+from queueproject.testing.streams import EventStream
+from queueproject.testing.waiting import wait_until
+from tests.console import far
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -37,6 +40,20 @@ def test_events_and_queues_are_looked_at_as_they_stand(game: Game) -> None:
     assert wait_for_event(str(game.pk), "request.queued")["kind"] == "chat"
     with pytest.raises(AssertionError, match=r"request\.queued in game"):
         wait_for_event(game.pk, "request.queued", 0.1, after=1)
+
+
+def test_a_server_that_repeats_an_event_after_a_cut_is_found_out() -> None:
+    def repeats(exchange: far.Exchange) -> None:
+        exchange.begin()
+        exchange.wfile.write(b"id: 5\nevent: a\ndata: {}\n\nevent: passing\ndata: {}\n\n")
+
+    with far.running() as server:
+        server.stream = repeats
+        stream = EventStream(f"{server.url}/v1/events/games/g", "qp_t", cursor=4)
+        wait_until(lambda: len(stream.ids) >= 2, 20)
+        stream.close()
+    assert stream.ids[:2] == [5, 5]
+    assert [event.name for event in stream.events[:4]] == ["a", "passing"] * 2
 
 
 @pytest.mark.integration
