@@ -8,7 +8,7 @@ from django.conf import settings
 from pydantic import BaseModel, ConfigDict, NonNegativeInt
 
 from generation.errors import GenerationError
-from jobs.changes import UNCLEAN, Change, State, fitting, parse_changes, value_at
+from jobs.changes import Change, State, clean, fitting, parse_changes, value_at
 from jobs.state_schema import Schema, keeping
 
 
@@ -53,12 +53,12 @@ def write_draft(
 
     ``GenerationError``: ``empty_answer`` without a text, ``too_long`` for what a job's result can't hold.
     """
-    clean = UNCLEAN.sub("", text.replace("\r\n", "\n")).strip()
-    if not clean:
+    told = clean(text).strip()
+    if not told:
         raise GenerationError("empty_answer", "The model answered without a narration.")
     changes, left_out = _proposals(proposed, state, schema or {})
     draft = Draft(
-        text=clean, changes=changes, notes=[*(notes or []), *left_out], model=model, finish=finish, usage=usage
+        text=told, changes=changes, notes=[*(notes or []), *left_out], model=model, finish=finish, usage=usage
     )
     if len(json.dumps(draft.model_dump(mode="json"))) > settings.CONFIG.payload_bytes:
         raise GenerationError("too_long", f"The draft is over {settings.CONFIG.payload_bytes} bytes as JSON.")

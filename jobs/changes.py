@@ -31,8 +31,15 @@ MAX_NOTE_CHARACTERS = 200
 KEY = re.compile(r"[\w-]+")
 UNCLEAN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
+RETURN = re.compile(r"\r\n?")
+
 State = dict[str, JsonValue]
 Op = Literal["set", "add", "remove"]
+
+
+def clean(text: str) -> str:
+    """A model's text as it may be kept and shown: no control or half characters, line feeds alone."""
+    return UNCLEAN.sub("", RETURN.sub("\n", text))
 
 
 class ChangeError(ValueError):

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
+from jobs.changes import clean
+
 MESSAGE_TYPE = "ephemeral"
 
 EPHEMERAL: dict[str, str] = {
@@ -76,7 +78,7 @@ class Ephemeral:
 
 
 class Chunks:
-    """The text that one claim of a job streams. What has come since the last ``take`` is one chunk.
+    """The text that one claim of a job streams. What has come since the last ``take`` is one chunk, and ``clean``.
 
     ``attempt`` is the claim's number, so it grows whenever the text begins anew; ``index`` counts the chunks of it,
     and one that is left out was lost on the way.
@@ -99,11 +101,15 @@ class Chunks:
             self._deciders_only |= deciders_only
 
     def take(self) -> Ephemeral | None:
-        """The next chunk; ``None`` if nothing was added."""
+        """The next chunk; ``None`` if nothing to show was added."""
         with self._lock:
             if not self._texts:
                 return None
-            content, self._texts = "".join(self._texts), []
+            text, self._texts = "".join(self._texts), []
+            if text.endswith("\r") and not self._done:
+                text, self._texts = text[:-1], ["\r"]  # Its line feed may come with the next.
+            if not (content := clean(text)) and not self._done:
+                return None
             index, self._index = self._index, self._index + 1
             data = {"attempt": self._attempt, "index": index, "content": content, "done": self._done}
             request_id, kind = self._of

@@ -23,6 +23,8 @@ from queueproject.testing.model_server import (
     error_without_end,
     never_ends,
     says,
+    says_much,
+    says_slowly,
     silent,
     status,
     streams,
@@ -114,6 +116,7 @@ def test_each_piece_of_text_is_told_as_it_comes(server: OpenAIServer, ask: Calla
             id="anything left out",
         ),
         pytest.param(breaks_after("Fine.", finish="stop"), id="breaks after the end"),
+        pytest.param(says_slowly("<think>Hm, hm, hm.</think> Fine."), id="slow but whole"),
         pytest.param(says("<think>The player wants `[1]`.</think>Fine.", usage=None), id="thinking aloud"),
     ],
 )
@@ -254,6 +257,7 @@ def test_an_end_that_the_server_does_not_close_is_an_end(
         pytest.param(never_ends(b"x" * 1_000_000, pause_seconds=0), id="a line without end"),
         pytest.param(never_ends(b": " + b"x" * 1_000_000 + b"\n", pause_seconds=0), id="comments without end"),
         pytest.param(error_without_end, id="an error of 200 MB"),
+        pytest.param(says_much, id="an answer of 50 MB"),
     ],
 )
 def test_no_body_fills_the_memory(server: OpenAIServer, ask: Callable[..., Prompt], behaviour: Behaviour) -> None:
@@ -289,6 +293,8 @@ def test_control_characters_of_the_model_go_no_further(server: OpenAIServer, ask
     server.will(streams(chunk({"content": "Fine\x00\x1b\ud800."}, model="ti\x00ny"), chunk({}, "sto\x00p", model=None)))
     draft = complete(ask())
     assert (draft.text, draft.model, draft.finish) == ("Fine.", "tiny", "stop")
+    server.will(says("One\r\ntwo\rthree"))
+    assert complete(ask()).text == "One\ntwo\nthree"
 
 
 def test_a_draft_that_a_job_cannot_hold_is_too_long(
