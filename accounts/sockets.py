@@ -20,6 +20,7 @@ from django.http.request import split_domain_port, validate_host
 
 from accounts import tokens
 from accounts.models import ApiToken, Scope
+from accounts.sessions import users_of
 from accounts.threads import in_thread
 
 UNAUTHORIZED = 4401
@@ -122,9 +123,14 @@ def by_session(key: str | None) -> Caller | None:
 
 
 def those_still_valid(callers: Collection[Caller]) -> set[Caller]:
-    """Those whose token or session is still good; all tokens are asked at once."""
+    """Those whose token or session is still good; all tokens are asked at once, and so are all sessions."""
     good = tokens.valid_ids(caller.token.pk for caller in callers if caller.token)
-    return {caller for caller in callers if (caller.token.pk in good if caller.token else caller.holds())}
+    users = users_of({caller.session_key for caller in callers if not caller.token})
+    return {
+        caller
+        for caller in callers
+        if (caller.token.pk in good if caller.token else users.get(caller.session_key) == caller.user)
+    }
 
 
 def _session_user(key: str | None) -> User | None:

@@ -180,7 +180,9 @@ class Play:
             await self._stream.changed(self._told)
             if not self._room:
                 await self._tell_head_only()
-            for row in await self._stream.after(self._told, self._room):
+            if not (rows := await self._stream.after(self._told, self._room)):
+                await self._reset()
+            for row in rows:
                 if row.seq != self._told + 1:
                     await self._reset()
                     break

@@ -1,4 +1,4 @@
-"""The queue in numbers, for Prometheus. Everything is read from the record, so any web process tells of all.
+"""The queue in numbers, for Prometheus. Read from the record, so any web process tells of all, but for connections.
 
 Totals never fall: what is pruned stays counted (``jobs.models_metrics.Rollup``).
 """
@@ -26,6 +26,7 @@ from jobs.models import Job, Leadership, Worker
 from jobs.models_metrics import Incident, Rollup
 from jobs.overview import overview
 from jobs.states import Status
+from jobs.streams.opened import opened
 
 PREFIX = "queueproject"
 
@@ -123,6 +124,7 @@ class QueueCollector(Collector):
         for measure, meaning in TIMES.items():
             yield _histogram(found, measure, meaning)
         yield from _processes(found)
+        yield _connected()
 
 
 def _queues() -> Iterator[Metric]:
@@ -180,6 +182,14 @@ def _processes(found: Totals) -> Iterator[Metric]:
     for alert, count in sorted(found.incidents.items()):
         incidents.add_metric([alert], count)
     yield incidents
+
+
+def _connected() -> Metric:
+    meaning = "Open event streams and sockets of the web process that answers."
+    gauge = GaugeMetricFamily(f"{PREFIX}_web_connections", meaning, labels=["kind"])
+    for kind, number in opened.items():
+        gauge.add_metric([kind], number)
+    return gauge
 
 
 REGISTRY = CollectorRegistry(auto_describe=False)

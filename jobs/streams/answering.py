@@ -20,6 +20,7 @@ from accounts.sockets import Caller, Receive, Send, identify
 from accounts.threads import in_thread
 from jobs.errors import Forbidden, QueueError, Refused, Unauthorized
 from jobs.streams.http import EVENT_STREAM, Request, refuse, start
+from jobs.streams.opened import noted
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +87,8 @@ def counted(caller: Caller) -> Iterator[None]:
         raise Refused(f"at most {limit} streams of one user", retry_after=retry_after, code="too_many_streams")
     _open[user] += 1
     try:
-        yield
+        with noted("stream"):
+            yield
     finally:
         _open[user] -= 1
         if not _open[user]:

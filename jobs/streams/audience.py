@@ -83,7 +83,7 @@ class Audience:
 
 
 def judge(places: Iterable[Place]) -> dict[Place, Verdict]:
-    """One statement for all tokens and one for each scope."""
+    """One statement for all tokens, two for all sessions and one for each scope."""
     by_scope: defaultdict[str, list[Place]] = defaultdict(list)
     for place in places:
         by_scope[place.scope_key].append(place)

@@ -19,6 +19,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from accounts.sockets import UNAUTHORIZED, Message, Receive, Send, refuse
 from jobs.errors import Invalid, QueueError
 from jobs.schema import explained
+from jobs.streams.opened import noted
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,8 @@ class Socket(Generic[F]):
         await self._receive()
         await self._send({"type": "websocket.accept"})
         try:
-            await work
+            with noted("socket"):
+                await work
         except* Left:
             pass
         except* Closing as group:

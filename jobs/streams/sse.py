@@ -82,12 +82,12 @@ class Telling:
         await run(self._response, receive, self._begin(cursor), self._tell, self._pass_on, self._guard)
 
     async def _begin(self, cursor: int | None) -> None:
+        if cursor is not None and cursor > self._stream.head:
+            await self._stream.refresh()  # Before the answer begins: without a database it is another one.
         await self._response.begin()
         if cursor is None:
             cursor = self._stream.head if self._view.request is None else self._view.first - 1
             await self._response.cursor(cursor)
-        if cursor > self._stream.head:
-            await self._stream.refresh()
         if cursor > self._stream.head:
             await self._reset()
         else:
@@ -100,12 +100,14 @@ class Telling:
 
     async def _tell(self) -> None:
         while True:
-            for row in await self._stream.after(self._told):
+            await self._stream.changed(self._told)
+            if not (rows := await self._stream.after(self._told)):
+                await self._reset()
+            for row in rows:
                 if row.seq != self._told + 1:
                     await self._reset()
                     break
                 await self._tell_of(row)
-            await self._stream.changed(self._told)
 
     async def _tell_of(self, row: Row) -> None:
         self._told = row.seq

@@ -61,12 +61,14 @@ class Stream:
             await self._news.wait()
 
     async def follow(self, cursor: int) -> AsyncIterator[Row]:
-        """Every event after ``cursor``, each once, in order, for ever."""
+        """Every event after ``cursor`` that is still kept, each once, in order, for ever."""
         while True:
             await self.changed(cursor)
-            for row in await self.after(cursor):
+            head = self.head
+            rows = await self.after(cursor)
+            cursor = rows[-1].seq if rows else head
+            for row in rows:
                 yield row
-                cursor = row.seq
 
     @contextmanager
     def listen(self) -> Iterator[Inbox]:

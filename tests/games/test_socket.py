@@ -325,6 +325,17 @@ async def test_where_events_are_missing_the_socket_says_so_and_goes_on_at_the_he
         assert (await client.receive())["seq"] == 4
 
 
+async def test_where_nothing_is_left_after_the_cursor_the_socket_says_so_once(game: Game) -> None:
+    job = await in_thread(act, game)
+    await in_thread(tell, job, "a", "b")
+    await in_thread(JobEvent.objects.all().delete)
+    async with entered(game, "player1") as client:
+        await client.send("hello", cursor=1)
+        assert await client.receive() == {"type": "reset", "head": 3}
+        await in_thread(tell, job, "c")
+        assert (await client.receive())["seq"] == 4
+
+
 async def test_a_page_may_know_more_than_the_follower_has_heard(
     game: Game, redis_server: servers.Redis, config: Callable[..., None]
 ) -> None:

@@ -7,14 +7,17 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.db import OperationalError, connection
 from django.test import Client as Browser
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from accounts import tokens
 from accounts.models import ApiToken, Scope, StreamPass
-from accounts.sockets import identify
+from accounts.sockets import Caller, identify
 from accounts.threads import in_thread
 from games import operations
 from games.models import Game, Membership, Role
@@ -22,10 +25,13 @@ from jobs.ephemeral import Ephemeral
 from jobs.events.ledger import ledger
 from jobs.models import Job, JobEvent
 from jobs.operations import controls
+from jobs.streams import Row, Stream
 from jobs.streams.answering import _open
 from jobs.streams.audience import Place, judge
+from jobs.streams.rows import read_rows
 from jobs.transport import transport
 from tests.cast import Cast
+from tests.games.test_socket import entered
 from tests.sse import Streaming, streaming
 from tests.waiting import await_until
 
@@ -222,6 +228,41 @@ async def test_a_cursor_that_is_too_old_or_too_new_is_reset_to_the_head(game: Ga
         assert (await stream.event()).id == 3
 
 
+@pytest.mark.parametrize("cursor", ["0", "1"])
+async def test_where_nothing_is_left_after_the_cursor_it_is_reset_and_not_asked_for_again(
+    game: Game, cursor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def counted(scope: int, after: int, limit: int) -> list[Row]:
+        asked.append(after)
+        return read_rows(scope, after, limit)
+
+    job = await in_thread(act, game)
+    await in_thread(tell, job, "a", "b")
+    await in_thread(JobEvent.objects.all().delete)
+    monkeypatch.setattr("jobs.streams.stream.read_rows", counted)
+    async with streaming(of_game(game), await in_thread(bearer, "player2"), query=f"last_event_id={cursor}") as stream:
+        reset = await stream.event()
+        assert (reset.event, reset.id, reset.data) == ("reset", 3, {"head": 3})
+        assert asked == [int(cursor)]
+        await in_thread(tell, job, "after")
+        assert (await stream.event()).data["data"] == {"text": "after"}
+
+
+async def test_a_database_lost_while_a_cursor_is_looked_for_is_told_in_one_answer(
+    game: Game, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(stream: Stream) -> None:
+        raise OperationalError("gone")
+
+    monkeypatch.setattr(Stream, "refresh", away)
+    async with streaming(of_game(game), await in_thread(bearer, "player2"), query="last_event_id=77") as stream:
+        await begun(stream)
+        assert (await stream.event()).event == "unavailable"
+        assert await stream.rest() == []
+
+
 def game_head(game: Game, head: int) -> None:
     from jobs.models import Scope as Numbers
 
@@ -343,6 +384,25 @@ async def test_a_user_has_so_many_streams_and_no_more(game: Game, config: Callab
     assert not _open
 
 
+async def test_open_streams_and_sockets_are_in_the_metrics(cast: Cast) -> None:
+    def connected() -> set[str]:
+        browser = Browser()
+        browser.force_login(cast.admin)
+        lines = browser.get("/metrics").content.decode().splitlines()
+        return {line for line in lines if line.startswith("queueproject_web_connections{")}
+
+    def so_many(streams: int, sockets: int) -> set[str]:
+        counts = {"stream": streams, "socket": sockets}
+        return {f'queueproject_web_connections{{kind="{kind}"}} {count}.0' for kind, count in counts.items()}
+
+    player = await in_thread(bearer, "player1")
+    async with streaming(of_game(cast.game), player), streaming(of_game(cast.game), player) as second:
+        await begun(second)
+        async with entered(cast.game, "player1"):
+            assert await in_thread(connected) == so_many(2, 1)
+    assert await in_thread(connected) == so_many(0, 0)
+
+
 async def test_a_database_that_is_away_is_told_as_an_event_since_browsers_never_return_from_an_error(
     game: Game, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -453,3 +513,36 @@ async def test_who_may_still_watch_is_asked_for_all_at_once(cast: Cast) -> None:
     statements, verdicts = await in_thread(judged)
     assert statements == 3
     assert [verdicts[place] for place in places] == [place.caller.user.username == "dm" for place in places]
+
+
+async def test_sessions_too_are_asked_for_all_at_once(cast: Cast) -> None:
+    def signed_in(name: str) -> tuple[Browser, Caller]:
+        browser = Browser()
+        browser.force_login(user(name))
+        cookie = f"{settings.SESSION_COOKIE_NAME}={browser.cookies[settings.SESSION_COOKIE_NAME].value}"
+        caller = identify({"cookie": cookie})
+        assert caller is not None
+        return browser, caller
+
+    def judged(places: list[Place]) -> tuple[int, list[Any]]:
+        with CaptureQueriesContext(connection) as captured:
+            verdicts = judge(places)
+        return len(captured), [verdicts[place] for place in places]
+
+    names = ("player1", "player2", "dm", "player1", "stranger", "admin")
+    browsers, callers = zip(*[await in_thread(signed_in, name) for name in names], strict=True)
+    places = [Place(caller, cast.game.scope_key, decides=False) for caller in callers]
+    assert await in_thread(judged, places) == (3, [False, False, True, False, "forbidden", "forbidden"])
+    await in_thread(browsers[0].logout)
+    await in_thread(lambda: User.objects.filter(username="player2").update(is_active=False))
+    await in_thread(lambda: change_password("dm"))
+    lost = ["unauthorized"] * 3
+    assert await in_thread(judged, places) == (3, [*lost, False, "forbidden", "forbidden"])
+    await in_thread(lambda: Session.objects.update(expire_date=timezone.now()))
+    assert set((await in_thread(judged, places))[1]) == {"unauthorized"}
+
+
+def change_password(name: str) -> None:
+    found = user(name)
+    found.set_password("another, longer than the last")
+    found.save()

@@ -14,7 +14,7 @@ from redis import Redis
 
 from accounts.threads import in_thread
 from jobs.events.ledger import ledger
-from jobs.models import Job
+from jobs.models import Job, JobEvent
 from jobs.operations.enqueue import enqueue
 from jobs.streams import Row, Stream, hub, scope_id
 from jobs.streams.rows import read_rows
@@ -199,6 +199,26 @@ async def test_older_events_come_by_page_and_meet_the_newest_without_a_gap(
         assert numbers(await take(watched, 1, 8)) == list(range(2, 10))
         assert numbers(await watched.after(2, limit=4)) == [3, 4, 5, 6]
         assert numbers(await watched.after(6, limit=2)) == [7, 8]
+
+
+async def test_who_follows_past_events_that_are_gone_asks_once_and_gets_those_that_come(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def counted(scope: int, cursor: int, limit: int) -> list[Row]:
+        asked.append(cursor)
+        return read_rows(scope, cursor, limit)
+
+    await in_thread(tell, job, "a", "b")
+    await in_thread(JobEvent.objects.all().delete)
+    monkeypatch.setattr("jobs.streams.stream.read_rows", counted)
+    async with hub().watch(of(job)) as stream:
+        taking = asyncio.create_task(take(stream, 0, 1))
+        await await_until(lambda: in_thread(lambda: bool(asked)), timeout=10)
+        await in_thread(tell, job, "c")
+        assert numbers(await taking) == [4]
+    assert asked.count(0) == 1
 
 
 async def test_a_database_that_stumbles_delays_events_and_loses_none(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
