@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from jobs import invariants
-from jobs.errors import Conflict
+from jobs.errors import Conflict, Invalid
 from jobs.events.ledger import ledger
-from jobs.models import Job, Wait, Worker
+from jobs.models import Dependency, IfDead, Job, Wait, Worker
 from jobs.operations import answers, dispatch, leases, waits
 from jobs.operations.controls import cancel, revive
 from jobs.operations.enqueue import enqueue
@@ -80,13 +80,19 @@ class Queue(RuleBasedStateMachine):
             job = enqueue(ECHO, Plan(text=text), owner=self.owner, idempotency_key=key, scope="test:1")
             assert self.asked.setdefault(key, job).pk == job.pk
 
-    @rule(which=which)
-    def ask_behind_another(self, which: int) -> None:
+    @rule(
+        which=which,
+        lane=st.sampled_from(["", "lane:a", "lane:b"]),
+        delay=st.sampled_from([None, timedelta(hours=1)]),
+        if_dead=st.sampled_from(IfDead),
+    )
+    def ask_behind_another(self, which: int, lane: str, delay: timedelta | None, if_dead: IfDead) -> None:
         open_ = list(Job.objects.open().roots().order_by("id"))
         if open_:
             on = open_[which % len(open_)]
-            job = enqueue(ECHO, Plan(), depends_on=[on], ordering_key="lane:c" if which % 2 else "")
-            self.asked[str(job.public_id)] = job
+            with suppress(Invalid):  # it would wait for one that comes after it
+                job = enqueue(ECHO, Plan(), depends_on=[on], if_dead=if_dead, ordering_key=lane, delay=delay)
+                self.asked[str(job.public_id)] = job
 
     @rule(which=which)
     def call_off(self, which: int) -> None:
@@ -222,6 +228,12 @@ class Queue(RuleBasedStateMachine):
     def nothing_is_lost(self) -> None:
         wanted = {job.pk for job in self.asked.values()}
         assert Job.objects.filter(pk__in=wanted).count() == len(wanted)
+
+    @invariant()
+    def nobody_runs_in_spite(self) -> None:
+        """Of what it depended on. What ran a second time may have come to a result in between."""
+        failed = Dependency.objects.filter(if_dead=IfDead.CANCEL, on__status__in=FINAL - {Status.COMPLETED}, on__run=1)
+        assert not failed.filter(job__started_at__isnull=False).exists()
 
     def teardown(self) -> None:
         """One worker and the scheduler, without Redis, bring everything to an end."""
