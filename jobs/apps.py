@@ -1,5 +1,6 @@
 from django.apps import AppConfig
 from django.conf import settings
+from django.core.signals import request_finished
 
 
 class JobsConfig(AppConfig):
@@ -9,7 +10,7 @@ class JobsConfig(AppConfig):
     def ready(self) -> None:
         """Answer for the rights of those who operate it."""
         from accounts import permissions
-        from jobs import checks, jobtypes, registry, webhooks  # noqa: F401
+        from jobs import checks, jobtypes, refusals, registry, webhooks  # noqa: F401
         from jobs.models import Job, QueueControl
         from jobs.owners import KIND, OwnerScope
         from jobs.rules import operator_rule
@@ -19,6 +20,7 @@ class JobsConfig(AppConfig):
         if settings.CONFIG.callback_secret:
             registry.register_verifier("signed", webhooks.is_signed)
         registry.register_scope(KIND, OwnerScope())
+        request_finished.connect(refusals.write)
         _register_invariants()
 
 

@@ -1,6 +1,8 @@
-"""How many requests each queue refused: added up in memory, written down at most once a tick by who is refused next.
+"""How many requests each queue refused: added up in memory, written down at most once a tick.
 
-Not in the refused transaction, which leaves nothing behind; a process that ends takes what it has not written with it.
+By who is refused next, or as the process has answered whatever HTTP request: so those of a caller's own transaction
+are written too, and the last of a burst. Not in the refused transaction, which leaves nothing behind; a process that
+ends takes what it has not written with it.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from jobs.errors import Refused
@@ -33,21 +35,30 @@ def counted(queue: str, requests: int) -> Iterator[None]:
     except Refused:
         with _lock:
             _counts[queue] += requests
-        # In a caller's transaction the row would vanish with the rest: the next refusal writes it.
-        if not connection.in_atomic_block:
-            write()
+        write()
         raise
 
 
-def write() -> None:
-    """Write down what was counted, unless that was done a moment ago."""
+def write(**_signal: object) -> None:
+    """Write down what was counted, unless that was done a moment ago. A receiver of ``request_finished``."""
     global _next_write
+    # In a caller's transaction the row would vanish with the rest.
+    if not _counts or connection.in_atomic_block:
+        return
     with _lock:
-        if not _counts or time.monotonic() < _next_write:
+        if time.monotonic() < _next_write:
             return
         _next_write = time.monotonic() + settings.CONFIG.tick_seconds
-        taken = dict(_counts)
+        taken = Counter(_counts)
         _counts.clear()
+    try:
+        _insert(taken)
+    except DatabaseError:  # no reason to answer otherwise
+        with _lock:
+            _counts.update(taken)
+
+
+def _insert(taken: Counter[str]) -> None:
     minute = timezone.now().replace(second=0, microsecond=0)
     Rollup.objects.bulk_create(
         [Rollup(minute=minute, queue=queue, measure=MEASURE, count=n) for queue, n in taken.items()]

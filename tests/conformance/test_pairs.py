@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
+from itertools import accumulate
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from jobs.events.ledger import ledger
 from jobs.memory_transport import MemoryTransport
 from jobs.models import Job, JobEvent, JobLog, JobStep, Scope, Worker
 from jobs.models_limits import Limit
+from jobs.models_metrics import QueueSettings
 from jobs.operations import answers, callbacks, controls
 from jobs.operations.enqueue import enqueue_many
 from jobs.operations.operator import Operator
@@ -258,6 +260,21 @@ def test_no_more_jobs_of_a_key_run_at_once_than_its_limit_allows(bed: Bed) -> No
     bed.ends_of(*[bed.ask("network", seconds=0.05, concurrency_key="slow") for _ in range(4)])
     told = JobEvent.objects.filter(event__in=["job.started", "job.completed"]).order_by("id")
     assert list(told.values_list("event", flat=True)) == ["job.started", "job.completed"] * 4
+
+
+def test_no_more_jobs_run_at_once_than_a_queue_and_a_key_of_theirs_allow(bed: Bed) -> None:
+    QueueSettings.objects.create(queue=bed.kind.queue, concurrency=2)
+    Limit.objects.create(key="slow", concurrency=1)
+    queue_settings.forget()
+    bed.start()
+    keys = ["slow/a", "slow/b", "", ""] * 2
+    bed.ends_of(*[bed.ask("network", seconds=0.05, concurrency_key=key) for key in keys])
+    told = JobEvent.objects.filter(event__in=["job.started", "job.completed"]).order_by("id")
+    steps = [
+        (1 if event == "job.started" else -1, key) for event, key in told.values_list("event", "job__concurrency_key")
+    ]
+    assert max(accumulate(step for step, _ in steps)) == 2
+    assert max(accumulate(step for step, key in steps if key)) == 1
 
 
 def test_jobs_whose_tickets_are_lost_run(bed: Bed) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from datetime import timedelta
 from random import Random
 from threading import Barrier, Thread
@@ -10,8 +11,9 @@ from time import sleep
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 from django.db.models import F
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from jobs import failpoints, limits, queue_settings, refusals, sql
@@ -215,6 +217,19 @@ def test_a_permit_of_a_key_is_held_through_waits() -> None:
     run_until_idle()
     second.refresh_from_db()
     assert second.status == Status.COMPLETED
+
+
+def test_a_permit_of_a_key_is_held_through_the_backoff() -> None:
+    limit("openai", 1)
+    ask(2, concurrency_key="openai")
+    (job,) = claim()
+    assert claim() == []
+    end(job, how=How.FAILED)
+    job.refresh_from_db()
+    assert job.status == Status.SCHEDULED
+    permits.let_in_all()
+    assert claim() == []
+    assert held_back() == 1
 
 
 def test_two_limits_hold_at_once() -> None:
@@ -500,18 +515,60 @@ def test_a_cap_holds_when_many_ask_at_once(monkeypatch: pytest.MonkeyPatch) -> N
     assert (outcomes.count("in"), outcomes.count("refused")) == (5, 11)
 
 
-def test_refusals_are_counted(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    config(tick_seconds=0.0001)
+@pytest.fixture
+def _nothing_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refusals, "_next_write", 0.0)
     refusals.write()
+    monkeypatch.setattr(refusals, "_next_write", 0.0)
     Rollup.objects.all().delete()
     bound(rate="1/day")
     ask(1)
+
+
+def refused() -> int:
+    """How many refusals are on record."""
+    return sum(Rollup.objects.filter(queue="system", measure=refusals.MEASURE).values_list("count", flat=True))
+
+
+@pytest.mark.usefixtures("_nothing_refused")
+def test_refusals_are_counted(config: Config) -> None:
+    config(tick_seconds=0.0001)
     for _ in range(3):
         with pytest.raises(Refused):
             ask(1)
     refusals.write()
-    assert sum(Rollup.objects.filter(queue="system", measure="request.refused").values_list("count", flat=True)) == 3
+    assert refused() == 3
+
+
+@pytest.mark.usefixtures("_nothing_refused")
+@pytest.mark.parametrize("own", [False, True], ids=["", "in a transaction of the caller's"])
+def test_refusals_within_a_tick_are_written_when_a_request_has_been_answered(
+    config: Config, monkeypatch: pytest.MonkeyPatch, client: Client, own: bool
+) -> None:
+    config(tick_seconds=60)
+    for _ in range(5):
+        with pytest.raises(Refused), transaction.atomic() if own else nullcontext():
+            ask(1)
+    assert refused() == (0 if own else 1)
+    monkeypatch.setattr(refusals, "_next_write", 0.0)
+    client.get("/")
+    assert refused() == 5
+
+
+@pytest.mark.usefixtures("_nothing_refused")
+def test_refusals_that_the_database_did_not_take_are_kept(monkeypatch: pytest.MonkeyPatch, config: Config) -> None:
+    config(tick_seconds=0.0001)
+
+    def away(taken: object) -> None:
+        raise OperationalError
+
+    with monkeypatch.context() as broken_down:
+        broken_down.setattr(refusals, "_insert", away)
+        with pytest.raises(Refused):
+            ask(1)
+    with pytest.raises(Refused):
+        ask(1)
+    assert refused() == 2
 
 
 # -- whose turn --------------------------------------------------------------------------------------------------
