@@ -201,6 +201,14 @@ def _cast(field: models.Field[Any, Any]) -> str:
     return f"%({field.column})s::{type_}"
 
 
+def rank(job: Job) -> int:
+    """Where this job would stand if it were new."""
+    (row,) = sql.ask(
+        f"SELECT rank FROM ({STANDING}) AS stands", queue=job.queue, fair_key=job.fair_key, priority=job.priority
+    )
+    return int(row[0])
+
+
 # -- claim -------------------------------------------------------------------------------------------------------
 
 

@@ -613,6 +613,18 @@ def test_games_whose_jobs_stand_in_lanes_take_turns_too() -> None:
     assert sorted(order_of(4)) == ["game:a", "game:a", "game:b", "game:b"]
 
 
+def test_requests_that_run_again_stand_behind_those_who_wait() -> None:
+    jobs = enqueue_many(ECHO, [Plan()] * 20, scope="game:a")
+    end(*claim(), how=How.HOPELESS)
+    enqueue_many(ECHO, [Plan()] * 30, scope="game:c")
+    end(*claim(limit=25))
+    ask(1, scope="game:b")
+    for job in jobs:
+        controls.revive(job.pk)
+    dispatch.rebuild("system")
+    assert "game:b" in order_of(3)
+
+
 def test_a_child_waits_its_turn_in_its_requests_name() -> None:
     enqueue(PARENT, Plan(), scope="game:a")
     run_next()
