@@ -28,6 +28,7 @@ TEXTS = ("scope", "ordering_key", "fair_key", "unique", "idempotency_key")
 CONCURRENCY_KEY = re.compile(r"(?!queue:)[\w.:-]+(/[\w.:-]+)*", re.ASCII)
 PRIORITIES = range(-(2**15), 2**15)
 ATTEMPTS = range(1, 10**9 + 1)
+IF_DEAD = frozenset(IfDead.values)
 BACKOFFS = 100
 """The most different waits before further attempts."""
 SHORTEST, MOST = timedelta.resolution, timedelta(days=3650)
@@ -112,9 +113,8 @@ def options_of(
 
 def check(job_type: JobType, options: Options) -> None:
     """``Invalid`` names each option that is wrong, can't be stored, or contradicts another, and says why."""
-    wrong = dict(chain(_wrong_texts(options), _wrong_names(job_type, options), _wrong_numbers(job_type, options)))
-    wrong |= dict(_wrong_times(options))
-    if wrong:
+    found = (_wrong_texts(options), _wrong_names(job_type, options), _wrong_numbers(job_type, options))
+    if wrong := dict(chain(*found, _wrong_times(options))):
         raise Invalid(f"wrong options: {', '.join(wrong)}", fields=wrong)
 
 
@@ -139,9 +139,9 @@ def _wrong_names(job_type: JobType, options: Options) -> Mistakes:
     key = options.concurrency_key or job_type.concurrency_key
     if key and (len(key) > KEY_CHARACTERS or not CONCURRENCY_KEY.fullmatch(key)):
         yield "concurrency_key", "names parted by /, each of letters, digits and .:_- , as in openai/gpt-5"
-    if why := tags_mistake(options.tags):
+    if options.tags and (why := tags_mistake(options.tags)):
         yield "tags", why
-    if options.if_dead not in IfDead.values:
+    if options.if_dead not in IF_DEAD:
         yield "if_dead", f"one of {', '.join(IfDead.values)}"
 
 
