@@ -158,15 +158,20 @@ def _wrong_numbers(job_type: JobType, options: Options) -> Mistakes:
 def _wrong_times(options: Options) -> Mistakes:
     if options.delay is not None and options.scheduled_at is not None:
         yield "scheduled_at", "give delay or scheduled_at, not both"
-    elif options.scheduled_at is not None and timezone.is_naive(options.scheduled_at):
-        yield "scheduled_at", "a time with its zone"
-    elif options.scheduled_at is not None and abs(options.scheduled_at - timezone.now()) > MOST:
-        yield "scheduled_at", f"no more than {MOST.days} days from now"
+    elif options.scheduled_at is not None and (why := moment_mistake(options.scheduled_at)):
+        yield "scheduled_at", why
     for name in ("delay", "keep_for", "expires_in", "timeout"):
         duration = getattr(options, name)
         least = SHORTEST if name in ("expires_in", "timeout") else timedelta(0)
         if duration is not None and not least <= duration <= MOST:
             yield name, f"{'more than' if least else 'from'} 0 up to {MOST.days} days"
+
+
+def moment_mistake(at: datetime) -> str:
+    """Why no job can be scheduled for then; empty if one can."""
+    if timezone.is_naive(at):
+        return "a time with its zone"
+    return f"no more than {MOST.days} days from now" if abs(at - timezone.now()) > MOST else ""
 
 
 def new_job(job_type: JobType, body: dict[str, Any], options: Options) -> Job:

@@ -9,13 +9,14 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from accounts import audit
 from jobs import registry
 from jobs.errors import Conflict, Invalid, NotFound
 from jobs.models import Job
 from jobs.operations import controls, dispatch, upkeep
-from jobs.operations.asking import PRIORITIES, OptionFields
+from jobs.operations.asking import PRIORITIES, OptionFields, moment_mistake
 from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.operations.operator import Operator
 from jobs.registry import JobType
@@ -138,13 +139,21 @@ def promote(job_id: int, *, by: Operator) -> Job:
 
 
 def reschedule(job_id: int, at: datetime, *, by: Operator) -> Job:
-    """Let a delayed job, also a called one, run at another time; as ``promote`` if that has passed, or ``Conflict``."""
+    """Let a delayed job, also a called one, run at another time; as ``promote`` if that has passed, or ``Conflict``.
+
+    If it has not begun, it may wait for that as long after its new time as after the old one.
+    """
+    if why := moment_mistake(at):
+        raise Invalid("the time is wrong", fields={"scheduled_at": why})
     with transaction.atomic():
         delayed = Job.objects.filter(pk=job_id, status=Status.SCHEDULED)
-        before = delayed.select_for_update().values_list("scheduled_at", flat=True).first()
-        if before is None:
+        job = delayed.select_for_update().first()
+        if job is None or job.scheduled_at is None:
             raise Conflict(f"the job is not delayed, it is {get(job_id).status}", code="not_scheduled")
-        delayed.update(scheduled_at=at)
+        before, expires_at = job.scheduled_at, job.expires_at
+        if expires_at is not None and job.started_at is None:
+            expires_at = max(at, timezone.now()) + (expires_at - before)
+        delayed.update(scheduled_at=at, expires_at=expires_at)
         by.record("job.rescheduled", get(job_id), before=before.isoformat(), after=at.isoformat())
     return get(job_id)
 

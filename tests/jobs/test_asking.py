@@ -23,9 +23,10 @@ from jobs import invariants
 from jobs.backoff import delay_seconds
 from jobs.errors import Conflict, Invalid
 from jobs.models import Job
-from jobs.operations import upkeep
+from jobs.operations import operating, upkeep
 from jobs.operations.asking import check, options_of, validated
 from jobs.operations.enqueue import enqueue, enqueue_many
+from jobs.operations.operator import Operator
 from jobs.registry import JobType
 from jobs.scheduler.expiry import run_expiry
 from jobs.states import Status
@@ -345,6 +346,18 @@ def test_what_is_put_off_again_and_again_does_not_expire_before_it_is_due() -> N
     Job.objects.update(expires_at=timezone.now() - DAY)
     run_expiry()
     assert Job.objects.get().status == Status.EXPIRED
+
+
+def test_what_is_moved_to_another_time_expires_so_long_after_that() -> None:
+    by, minute = Operator(user=None, via="test"), timedelta(minutes=1)
+    job = enqueue(ECHO, Plan(), delay=DAY, expires_in=minute)
+    for at in (timezone.now() + 7 * DAY, timezone.now() - DAY):
+        moved = operating.reschedule(job.pk, at, by=by)
+        assert moved.expires_at is not None
+        assert abs(moved.expires_at - max(at, timezone.now()) - minute) < timedelta(seconds=20)
+    for wrong in (datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)):
+        with pytest.raises(Invalid, match="scheduled_at: no more than"):
+            operating.reschedule(job.pk, wrong, by=by)
 
 
 def test_exponential_backoff_doubles_up_to_its_cap_and_half_of_it_is_chance() -> None:
