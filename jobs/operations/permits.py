@@ -30,6 +30,13 @@ RELEASE_BATCH = 100
 """The most jobs of a queue that one limit lets in at once."""
 
 
+def bounded_by(name: str) -> Q:
+    """The jobs of this limit's queue, or whose concurrency key is the limit's or lies beneath it."""
+    if name.startswith(limits.QUEUE):
+        return Q(queue=name.removeprefix(limits.QUEUE))
+    return Q(concurrency_key=name) | Q(concurrency_key__startswith=f"{name}/")
+
+
 def given_since(name: str, at: datetime | None) -> bool:
     """Whether any of those who hold a permit of this limit were given it since then.
 
@@ -41,7 +48,7 @@ def given_since(name: str, at: datetime | None) -> bool:
         return JobEvent.objects.filter(
             job__in=running, event="job.started", token=F("job__token"), at__gt=changed
         ).exists()
-    return Job.objects.open().filter(_of_keys([name]), started_at__gt=changed).exists()
+    return Job.objects.open().filter(bounded_by(name), started_at__gt=changed).exists()
 
 
 def given_up(left: Iterable[Job], ended: Iterable[Job]) -> set[str]:
@@ -88,7 +95,7 @@ def _on_their_way(queue: str, names: set[str]) -> Iterable[Job]:
     """The first in a queue who are about to ask for permits of these limits."""
     ready = Job.objects.ready(queue).filter(ticketed=True).in_order().only(*_ASKED)
     if limits.QUEUE + queue not in names:
-        ready = ready.filter(_of_keys(names), started_at=None)
+        ready = ready.filter(reduce(or_, map(bounded_by, names)), started_at=None)
     return ready[:RELEASE_BATCH]
 
 
@@ -116,11 +123,6 @@ def _free(names: Collection[str]) -> Counter[str]:
     """How many permits of each limit nobody holds."""
     held = admitting.held(names)
     return Counter({name: (limits.most(name) or 0) - held[name] for name in names})
-
-
-def _of_keys(names: Iterable[str]) -> Q:
-    """The jobs whose concurrency key is one of these, or lies beneath it."""
-    return reduce(or_, (Q(concurrency_key=name) | Q(concurrency_key__startswith=f"{name}/") for name in names))
 
 
 def _hold_back(names: set[str]) -> bool:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from jobs import queue_settings
+from jobs import liveness, queue_settings
 from jobs.invariants import broken
-from jobs.models import Job
+from jobs.models import Job, JobEvent
 from jobs.models_limits import Limit
 from jobs.operations import permits
 from jobs.operations.enqueue import enqueue_many
@@ -19,6 +21,7 @@ from jobs.operations.operator import Operator
 from jobs.operations.queues import pause_queue, resume_queue
 from jobs.pauses import pauses
 from jobs.scheduler.sweep import Sweep
+from jobs.states import Status
 from jobs.transport import transport
 from tests.jobs.kinds import ECHO, Plan
 from tests.jobs.test_limits import ask, bound, claim, end, held_back, limit
@@ -160,6 +163,20 @@ def test_the_sweep_lets_in_who_was_missed(monkeypatch: pytest.MonkeyPatch) -> No
     assert claim() == []
     Sweep()()
     assert [job.pk for job in claim()] == [waits.pk]
+
+
+def test_nobody_is_said_to_be_held_back_for_nothing_who_waits_for_a_permit_or_whose_queue_is_paused() -> None:
+    bound(concurrency=1)
+    running, waits = one_held_back()
+    long_ago = timezone.now() - timedelta(days=1)
+    JobEvent.objects.update(at=long_ago)
+    Limit.objects.update(enforced_since=long_ago)
+    Job.objects.filter(pk=waits.pk).update(queued_at=long_ago)
+    assert liveness.nobody_is_held_back_for_nothing() == []
+    Job.objects.filter(pk=running.pk).update(status=Status.COMPLETED)
+    assert liveness.nobody_is_held_back_for_nothing() == [{"id": waits.pk, "held_back_by": "queue:system"}]
+    pause_queue("system", by=Operator(user=User.objects.create_superuser("staff"), via="admin"))
+    assert liveness.nobody_is_held_back_for_nothing() == []
 
 
 @pytest.mark.parametrize("key", ["", "slow"])

@@ -107,6 +107,7 @@ BREAKS: dict[str, Callable[[], object]] = {
     "nobody_oversleeps": lambda: Wait.objects.create(job=running(), name="x", kind="sleep", due_at=long_ago()),
     "no_tick_is_overdue": lambda: overdue_tick(),
     "nobody_waits_for_the_idle": lambda: left_waiting(),
+    "nobody_is_held_back_for_nothing": lambda: left_held_back(),
     "approvals_end_with_their_jobs": lambda: Approval.objects.filter(status="pending").update(run=2),
     "people_are_asked_by_waiting_jobs": lambda: Job.objects.filter(awaiting_approval=True).update(status="queued"),
     "versions_have_no_gaps": lambda: Approval.objects.filter(status="pending").update(version=2),
@@ -132,6 +133,14 @@ def left_waiting() -> None:
     change(enqueue(ECHO, Plan()), queued_at=long_ago())
     Job.objects.filter(queue=ECHO.queue).update(started_at=None)
     Worker.objects.update(slots=9, started_at=long_ago(), lease_until=timezone.now() + timedelta(days=1))
+
+
+def left_held_back() -> None:
+    """For a day, though nobody has the permit."""
+    Limit.objects.create(key="slow", concurrency=1, enforced=1, enforced_since=long_ago())
+    queue_settings.forget()
+    job = enqueue(ECHO, Plan(), queue="assets", concurrency_key="slow/a")
+    change(job, held_back_by="slow", ticketed=False, queued_at=long_ago())
 
 
 def change_event(name: str, *, event: str) -> None:
