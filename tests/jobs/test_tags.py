@@ -19,6 +19,7 @@ from django.utils import timezone
 from accounts import tokens
 from accounts.models import Scope
 from jobs import listing
+from jobs import queue_settings
 from jobs.errors import Invalid
 from jobs.models import Job, JobTag
 from jobs.operations import operating, upkeep
@@ -78,6 +79,7 @@ def test_what_is_no_tag_is_refused_with_the_reason(wrong: list[str]) -> None:
 
 
 def test_tags_cost_one_statement_and_none_cost_nothing() -> None:
+    queue_settings.forget()  # those of an earlier test would have to be asked for anew in the midst of this one
     enqueue(ECHO, Plan())
     with CaptureQueriesContext(connection) as plain:
         enqueue(ECHO, Plan())
