@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from dataclasses import replace
+from io import TextIOWrapper
 
 import httpx
 
@@ -73,6 +74,9 @@ async def _play(api: Api, patience: Patience, *, plain: bool) -> int:
         if plain:
             from console.plain import Lines, play
 
+            for stream in (sys.stdin, sys.stdout):
+                if isinstance(stream, TextIOWrapper):
+                    stream.reconfigure(errors="replace")  # A pipe may bring any bytes, a terminal may lack letters.
             view = Lines(sys.stdout)
             return await play(Session(api, view, patience), view, sys.stdin)
         from console.screen import ConsoleApp

@@ -25,8 +25,10 @@ class FarServer(ThreadingHTTPServer):
         self.stream: Behaviour = silent
         self.load: Behaviour = as_it_stands
         self.turns: list[dict[str, Any]] = []
+        self.state: dict[str, Any] = {"clock": 1}
         self.statuses: dict[str, str] = {}
         self.asked: list[str] = []
+        self.posted: list[bytes] = []
         self.stopping = threading.Event()
 
     @property
@@ -59,6 +61,11 @@ class Exchange(BaseHTTPRequestHandler):
         streams = self.path.startswith("/v1/events/")
         (self.server.stream if streams else self.server.load)(self)
 
+    def do_POST(self) -> None:
+        """Whatever is asked is done at once."""
+        self.server.posted.append(self.rfile.read(int(self.headers["Content-Length"])))
+        self.answer(202, json.dumps({"request_id": "r", "status": "completed"}).encode())
+
     def answer(self, status: int, body: bytes, **headers: str) -> None:
         self.send_response(status)
         for name, value in {"Content-Type": "application/json", **headers}.items():
@@ -79,8 +86,8 @@ class Exchange(BaseHTTPRequestHandler):
 
 def as_it_stands(exchange: Exchange) -> None:
     """The game, its turns after a number, or a request."""
-    server, state = exchange.server, {"clock": 1}
-    body: dict[str, Any] = {"name": "Far", "opening": "Fog.", "state": state, "turn": len(server.turns), "cursor": 0}
+    server = exchange.server
+    body: dict[str, Any] = {"name": "Far", "opening": "Fog.", "state": server.state, "turn": 0, "cursor": 0}
     if "/turns" in exchange.path:
         after = int(exchange.path.partition("after=")[2])
         body = {"items": [turn for turn in server.turns if turn["number"] > after]}

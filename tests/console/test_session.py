@@ -1,8 +1,7 @@
-"""When a request counts as silent, and what a terminal is shown of what others wrote."""
+"""When a request counts as silent."""
 
 from __future__ import annotations
 
-import io
 import json
 import time
 from collections.abc import Iterator
@@ -11,9 +10,7 @@ from typing import Any
 import pytest
 
 from console.asked import Asked
-from console.notices import Notice, shown
 from console.patience import Patience
-from console.plain import Lines
 from console.session import Session
 from tests.console import far
 from tests.console.far import Exchange, FarServer
@@ -85,11 +82,3 @@ async def test_people_may_take_their_time_as_long_as_the_server_is_there(server:
 
 async def is_overdue(asked: Asked) -> bool:
     return asked.overdue
-
-
-def test_control_characters_are_shown_and_never_sent_to_a_terminal() -> None:
-    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
-    Lines(out).tell(Notice(kind="chunk", text="a\x1b[2Jb\x9b1m\x07\rc\td\r\ne\ud800 \x85f"))
-    out.seek(0)
-    assert out.read() == "chunk: a\ufffd[2Jb\ufffd1m\ufffd\ufffdc\td\nchunk: e\ufffd \ufffdf\n"
-    assert shown("Zoë says: 你好 👋\n\tplainly") == "Zoë says: 你好 👋\n\tplainly"
