@@ -18,8 +18,7 @@ from django.utils import timezone
 
 from accounts import tokens
 from accounts.models import Scope
-from jobs import listing
-from jobs import queue_settings
+from jobs import listing, queue_settings
 from jobs.errors import Invalid
 from jobs.models import Job, JobTag
 from jobs.operations import operating, upkeep
