@@ -255,7 +255,7 @@ class Config(BaseSettings):
     )
     socket_unseen_seconds: Seconds = Field(60, description="A socket that far behind is closed after this.")
     socket_recheck_seconds: Seconds = Field(
-        3, description="How often an open socket's session or token is checked again."
+        3, description="How often it is checked again who may watch a socket or stream, or an answer being written."
     )
     pass_seconds: Annotated[float, Field(gt=0, le=30)] = Field(
         30, description="How long a one-time pass for a stream is good."

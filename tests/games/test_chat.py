@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from accounts.threads import in_thread
 from games.models import Decisions, Game, Turn
 from games.operations import chat
+from generation.drafts import Draft
+from generation.prompts import Prompt
 from jobs import queue_settings
+from jobs.context import JobContext
 from jobs.ephemeral import Ephemeral
 from jobs.execution import execute
 from jobs.inline import inline_context
@@ -58,6 +63,40 @@ def test_a_chat_is_heard_while_it_is_written_by_all_or_where_a_dm_decides_by_dms
     assert [told.data["done"] for told in chunks] == [False] * (len(chunks) - 1) + [True]
     assert {told.deciders_only for told in chunks} == {decisions == Decisions.ASK}
     assert {told.request_id for told in chunks} == {str(job.public_id)}
+
+
+def test_a_game_that_begins_to_ask_has_the_rest_of_an_answer_told_to_dms_only(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch, config: Callable[..., None]
+) -> None:
+    config(socket_recheck_seconds=0.01)
+    Game.objects.update(decisions=Decisions.NEVER)
+    heard: list[tuple[str, bool]] = []
+    monkeypatch.setattr(JobContext, "chunk", lambda ctx, text, **how: heard.append((text, how["deciders_only"])))
+    monkeypatch.setattr("generation.handlers.llm_reason.provider", lambda: Waits(heard))
+    chat(user=cast.player1, game=cast.game, text="Is anybody down there?")
+    run_until_idle()
+    assert [said for said in heard if said[0] == "The door "] == [("The door ", False)]
+    assert {who for text, who in heard[:-2]} == {False, True}
+    assert heard[-2:] == [("opens.", True), ("", True)]
+
+
+class Waits:
+    """A storyteller who says a word again and again until only DMs hear it."""
+
+    name = "waits"
+
+    def __init__(self, heard: list[tuple[str, bool]]) -> None:
+        self._heard = heard
+
+    async def complete(self, prompt: Prompt, *, idempotency_key: str, on_text: Callable[[str], None]) -> Draft:
+        on_text("The door ")
+        await in_thread(lambda: Game.objects.update(decisions=Decisions.ASK))
+        async with asyncio.timeout(30):
+            while not self._heard[-1][1]:
+                await asyncio.sleep(0.01)
+                on_text("still ")
+        on_text("opens.")
+        return Draft(text="The door opens.", model=self.name, finish="stop")
 
 
 def test_what_comes_of_an_action_is_heard_by_nobody_before_it_is_decided(
