@@ -193,7 +193,7 @@ class Anything(BaseModel):
     it: JsonValue
 
 
-ANYTHING = JobType(name="asking_anything", queue="system", payload=Anything, result=None, handler="x:y")
+ANYTHING = JobType(name="asking_anything", queue="system", payload=Anything, result=None, handler=f"{__name__}:never")
 
 
 @pytest.mark.parametrize(
