@@ -166,8 +166,8 @@ class Play:
         await self._socket.send("reset", head=self._told)
 
     def _note_seen(self, seq: int) -> None:
-        if seq > (self._told or 0):
-            detail = f"you were sent events up to {self._told or 0}"
+        if self._told is None or seq > self._told:
+            detail = "say hello first" if self._told is None else f"you were sent events up to {self._told}"
             raise Invalid(detail, fields={"seq": detail})
         self._seen = max(self._seen, seq)
         self._moved.set()

@@ -65,6 +65,7 @@ from django.conf import settings as django_settings  # noqa: E402
 from django.db import connection  # noqa: E402
 from django.test import TransactionTestCase  # noqa: E402
 
+from jobs.transport import Breaker, RedisTransport, transport  # noqa: E402
 from tests import emptying  # noqa: E402
 
 assert django_settings.configured or django_settings.DATABASES
@@ -95,6 +96,9 @@ def _empty_redis() -> Iterator[None]:
     _redis.start()
     with Redis.from_url(_redis.url) as client:
         client.flushall()
+    carrier = transport()
+    if isinstance(carrier, RedisTransport):
+        carrier.breaker = Breaker()  # An outage in one test is over before the next.
 
 
 @pytest.fixture

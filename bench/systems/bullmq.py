@@ -43,9 +43,6 @@ class BullMq(System):
     def ended(self) -> int:
         return int(self._ask("ended"))
 
-    def has_ended(self, handle: Any) -> bool:
-        raise NotImplementedError("Node asks for itself: round_trip")
-
     def round_trip(self) -> RoundTrip:
         return RoundTrip(*self._ask("roundTrip"))
 

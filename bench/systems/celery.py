@@ -12,7 +12,7 @@ from redis import Redis
 
 from bench.systems import bodies, servers
 from bench.systems.copies import multiply
-from bench.systems.system import OTHER_QUEUE, PROCESSES, QUEUE, Command, System
+from bench.systems.system import OTHER_QUEUE, PROCESSES, QUEUE, Command, Polled
 
 THREADS = 10
 
@@ -22,7 +22,7 @@ app.conf.task_default_queue = QUEUE
 TASKS = {body.__name__: app.task(body) for body in (bodies.nothing, bodies.stamp, bodies.sleep)}
 
 
-class Celery(System):
+class Celery(Polled):
     drain_jobs = 2000
     bulk = False
 

@@ -10,10 +10,10 @@ from rq.job import Job
 from rq.results import Result
 
 from bench.systems import bodies
-from bench.systems.system import PROCESSES, QUEUE, Command, System
+from bench.systems.system import OTHER_QUEUE, PROCESSES, QUEUE, Command, Polled
 
 
-class DjangoRq(System):
+class DjangoRq(Polled):
     drain_jobs = 400
     bulk = False  # it is rq's
 
@@ -35,3 +35,8 @@ class DjangoRq(System):
 
     def waiters(self, slots: int) -> list[Command]:
         return [[sys.executable, "-m", "django", "rqworker-pool", "--num-workers", str(slots), "-v", "0", QUEUE]]
+
+    def fill(self, count: int) -> None:
+        queue = get_queue(OTHER_QUEUE)
+        for _ in range(count):
+            queue.enqueue(bodies.nothing)

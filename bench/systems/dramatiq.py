@@ -13,7 +13,7 @@ from django.core.management import call_command
 from redis import Redis
 
 from bench.systems import bodies, servers
-from bench.systems.system import OTHER_QUEUE, PROCESSES, QUEUE, Command, System
+from bench.systems.system import OTHER_QUEUE, PROCESSES, QUEUE, Command, Polled
 
 django.setup()  # Its broker is set up with Django, and its command line imports this module.
 
@@ -27,7 +27,7 @@ ACTORS = {
 OTHER = dramatiq.actor(bodies.nothing, actor_name="other", queue_name=OTHER_QUEUE)
 
 
-class Dramatiq(System):
+class Dramatiq(Polled):
     drain_jobs = 1500
     bulk = False
 

@@ -11,7 +11,7 @@ from redis import Redis
 
 from bench.systems import bodies, servers
 from bench.systems.copies import multiply
-from bench.systems.system import OTHER_QUEUE, PROCESSES, QUEUE, Command, System
+from bench.systems.system import OTHER_QUEUE, PROCESSES, QUEUE, Command, Polled
 
 THREADS = 4
 
@@ -35,7 +35,7 @@ TASKS = {
 OTHER = other.task()(bodies.nothing)
 
 
-class Huey(System):
+class Huey(Polled):
     bulk = False
 
     def __init__(self) -> None:

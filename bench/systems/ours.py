@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import connection
 
 from bench.jobtypes import BODIES, NOTHING, Nap, Nothing
-from bench.systems.system import PROCESSES, Command, System
+from bench.systems.system import PROCESSES, Command, Polled
 from jobs.models import Job
 from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.states import Status
@@ -17,7 +17,7 @@ from queueproject.stack import commands
 OTHER_QUEUE = "assets"
 
 
-class Ours(System):
+class Ours(Polled):
     def enqueue(self, body: str, *arguments: float) -> Any:
         payload = Nap(seconds=arguments[0]) if arguments else Nothing()
         return enqueue(BODIES[body], payload).pk

@@ -8,12 +8,12 @@ from typing import Any
 from django.core.management import call_command
 from django.db import connection
 
-from bench.systems.system import OTHER_QUEUE, PROCESSES, QUEUE, Command, System
+from bench.systems.system import OTHER_QUEUE, PROCESSES, QUEUE, Command, Polled
 
 CONCURRENCY = 100
 
 
-class Procrastinate(System):
+class Procrastinate(Polled):
     drain_jobs = 2000
 
     def prepare(self) -> None:

@@ -12,12 +12,12 @@ from rq.job import Job
 from rq.results import Result
 
 from bench.systems import bodies, servers
-from bench.systems.system import OTHER_QUEUE, PROCESSES, QUEUE, Command, System
+from bench.systems.system import OTHER_QUEUE, PROCESSES, QUEUE, Command, Polled
 
 CALL = 1000
 
 
-class Rq(System):
+class Rq(Polled):
     drain_jobs = 2000
 
     def __init__(self) -> None:

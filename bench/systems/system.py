@@ -47,10 +47,6 @@ class System(ABC):
         """How many jobs have ended by the system's own record."""
 
     @abstractmethod
-    def has_ended(self, handle: Any) -> bool:
-        """Whether a caller who asks for this job now is told that it has ended."""
-
-    @abstractmethod
     def drainers(self) -> list[Command]:
         """The workers that drain: as many processes as the machine has cores, tuned as is best for it."""
 
@@ -76,12 +72,23 @@ class System(ABC):
             seconds.append(time.perf_counter() - began)
         return seconds
 
+    @abstractmethod
     def fill(self, count: int) -> None:
         """So many jobs wait in another queue that no worker serves, in the fastest way there is."""
-        raise NotImplementedError
 
+    @abstractmethod
     def round_trip(self) -> RoundTrip:
         """One job there and back, seen by a caller who asks once a millisecond; ``TimeoutError``."""
+
+
+class Polled(System):
+    """One whose callers are in this process, and ask."""
+
+    @abstractmethod
+    def has_ended(self, handle: Any) -> bool:
+        """Whether a caller who asks for this job now is told that it has ended."""
+
+    def round_trip(self) -> RoundTrip:
         began = time.monotonic_ns()
         handle = self.enqueue("stamp")
         called = time.monotonic_ns()

@@ -264,6 +264,7 @@ WRONG_FRAMES: dict[str, tuple[str | bytes, str]] = {
     "a cursor below zero": (frame("hello", cursor=-1), "invalid"),
     "an endless cursor": (frame("hello", cursor=2**70), "invalid"),
     "seen before hello": (frame("seen", seq=1), "invalid"),
+    "nothing seen before hello": (frame("seen", seq=0), "invalid"),
     "an action without id": (frame("action", text="I wave."), "invalid"),
     "an id that is a number": (frame("action", id=1, text="I wave."), "invalid"),
     "an id with NUL": (frame("action", id="a\0", text="I wave."), "invalid"),
@@ -381,6 +382,23 @@ async def test_who_lags_gets_only_the_head_and_goes_on_where_it_stopped(
         assert [event["seq"] for event in await client.events(2)] == [4, 5]
         await client.send("seen", seq=5)
         assert [event["seq"] for event in await client.events(3)] == [6, 7, 8]
+
+
+async def test_who_lags_and_says_hello_again_is_refused_and_goes_on_where_it_stopped(
+    game: Game, config: Callable[..., None]
+) -> None:
+    config(socket_unseen_limit=3)
+    job = await in_thread(act, game)
+    await in_thread(tell, job, *"abcdefg")
+    async with entered(game, "player1") as client:
+        await client.send("hello", cursor=0)
+        assert [event["seq"] for event in await client.events(3)] == [1, 2, 3]
+        assert await client.receive() == {"type": "head", "seq": 8}
+        for cursor in (8, 9, 3):
+            await client.send("hello", cursor=cursor)
+            assert (await client.receive())["code"] == "hello_twice"
+        await client.send("seen", seq=3)
+        assert [(await client.receive()).get("seq") for _ in range(3)] == [4, 5, 6]
 
 
 async def test_who_never_sees_is_closed(game: Game, config: Callable[..., None]) -> None:
