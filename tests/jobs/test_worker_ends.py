@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -65,5 +66,6 @@ def test_a_workers_memory_stays_flat(stack: Stack) -> None:
         wait_until(lambda: Job.objects.open().count() == 0, timeout=120)
         return memory(stack.pid("worker"))
 
-    warm = after(900)  # all its threads have run
-    assert after(1000) - warm < GROWTH_PER_THOUSAND_JOBS
+    held = [after(1000) for _ in range(5)]
+    growth = [later - before for before, later in pairwise(held)]
+    assert min(growth) < GROWTH_PER_THOUSAND_JOBS, growth  # What is kept is kept each time; threads come up once.
