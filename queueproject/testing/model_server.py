@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from email.message import Message
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
+
+from queueproject.testing.loopback import LoopbackExchange, LoopbackServer, serving
 
 Behaviour = Callable[["Exchange"], None]
 
@@ -23,22 +22,17 @@ class Request(NamedTuple):
     connection: tuple[str, int]
 
 
-class OpenAIServer(ThreadingHTTPServer):
+class OpenAIServer(LoopbackServer):
     """Plays its behaviours one request after another, and goes on with the last."""
 
-    daemon_threads = True
-    block_on_close = False
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Exchange)
+        super().__init__(Exchange)
         self.requests: list[Request] = []
-        self.stopping = threading.Event()
-        self.hung_up = threading.Event()
         self._behaviours: list[Behaviour] = []
 
     @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+        return f"{self.url}/v1"
 
     def will(self, *behaviours: Behaviour) -> None:
         self._behaviours = list(behaviours)
@@ -46,34 +40,15 @@ class OpenAIServer(ThreadingHTTPServer):
     def next_behaviour(self) -> Behaviour:
         return self._behaviours.pop(0) if len(self._behaviours) > 1 else self._behaviours[0]
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is part of the tests."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)
-        self.hung_up.set()
 
-
-class Exchange(BaseHTTPRequestHandler):
+class Exchange(LoopbackExchange):
     """One request, and what a behaviour needs to answer it."""
 
     server: OpenAIServer
-    protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.requests.append(Request(self.path, self.headers, body, self.client_address))
+        self.server.requests.append(Request(self.path, self.headers, json.loads(self.body()), self.client_address))
         self.server.next_behaviour()(self)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-    def answer(self, status: int, body: bytes, **headers: str) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Type": "application/json", **headers}.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
 
     def begin(self) -> None:
         self.send_response(200)
@@ -216,12 +191,5 @@ def silent(exchange: Exchange) -> None:
 @contextmanager
 def running() -> Iterator[OpenAIServer]:
     """A server of one's own on a free port."""
-    with OpenAIServer() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.stopping.set()
-            server.shutdown()
-            thread.join()
+    with serving(OpenAIServer()) as server:
+        yield server

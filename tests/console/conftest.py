@@ -6,13 +6,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from queueproject.stack.commands import manage
+from queueproject.testing.loopback import LoopbackExchange, LoopbackServer, serving
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -79,43 +79,32 @@ class Plain:
                 pipe.close()
 
 
-class NoStreams(BaseHTTPRequestHandler):
+class NoStreams(LoopbackExchange):
     """A proxy that lets everything through but event streams."""
 
     server: Proxy
-    protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         self._forward(None)
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        body = self.body()
         held, self.server.first_post_seconds = self.server.first_post_seconds, 0.0
         time.sleep(held)
         self._forward(body)
 
     def _forward(self, body: bytes | None) -> None:
         if self.path.startswith("/v1/events/"):
-            return self._answer(405, b"no streams here")
+            return self.answer(405, b"no streams here", Content_Type="text/plain")
         kept = {name: self.headers[name] for name in KEPT if name in self.headers}
         answer = httpx.request(self.command, f"{self.server.target}{self.path}", content=body, headers=kept, timeout=30)
-        return self._answer(answer.status_code, answer.content)
-
-    def _answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
+        return self.answer(answer.status_code, answer.content)
 
 
 KEPT = ("Authorization", "Content-Type", "Idempotency-Key")
 
 
-class Proxy(ThreadingHTTPServer):
-    daemon_threads = True
+class Proxy(LoopbackServer):
     target = ""
     first_post_seconds = 0.0
 
@@ -126,17 +115,13 @@ def way_around() -> Iterator[Callable[..., str]]:
 
     The first POST may be held up there for some seconds.
     """
-    with Proxy(("127.0.0.1", 0), NoStreams) as proxy:
-        thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with serving(Proxy(NoStreams)) as proxy:
 
         def to(server: str, *, first_post_seconds: float = 0.0) -> str:
             proxy.target, proxy.first_post_seconds = server, first_post_seconds
-            return f"http://127.0.0.1:{proxy.server_address[1]}"
+            return proxy.url
 
         yield to
-        proxy.shutdown()
-        thread.join()
 
 
 @pytest.fixture

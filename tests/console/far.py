@@ -6,22 +6,20 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from queueproject.testing.loopback import LoopbackExchange, LoopbackServer, serving
 
 HELLO = b"retry: 1000\n\nid: 0\n\n"
 
 Behaviour = Callable[["Exchange"], None]
 
 
-class FarServer(ThreadingHTTPServer):
+class FarServer(LoopbackServer):
     """One game without Django. ``stream`` and ``load`` say what comes of the stream and of everything else."""
 
-    daemon_threads = True
-    block_on_close = False
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Exchange)
+        super().__init__(Exchange)
         self.stream: Behaviour = silent
         self.load: Behaviour = as_it_stands
         self.turns: list[dict[str, Any]] = []
@@ -29,11 +27,6 @@ class FarServer(ThreadingHTTPServer):
         self.statuses: dict[str, str] = {}
         self.asked: list[str] = []
         self.posted: list[bytes] = []
-        self.stopping = threading.Event()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
 
     def tell(self, narration: str) -> None:
         """A turn more."""
@@ -46,15 +39,11 @@ class FarServer(ThreadingHTTPServer):
         stopping, self.stopping = self.stopping, threading.Event()
         stopping.set()
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is part of the tests."""
 
-
-class Exchange(BaseHTTPRequestHandler):
+class Exchange(LoopbackExchange):
     """One request, and what a behaviour needs to answer it."""
 
     server: FarServer
-    protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         self.server.asked.append(self.path)
@@ -63,25 +52,14 @@ class Exchange(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Whatever is asked is done at once."""
-        self.server.posted.append(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.posted.append(self.body())
         self.answer(202, json.dumps({"request_id": "r", "status": "completed"}).encode())
-
-    def answer(self, status: int, body: bytes, **headers: str) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Type": "application/json", **headers}.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
 
     def begin(self, content_type: str = "text/event-stream") -> None:
         self.close_connection = True
         self.send_response(200)
         self.send_header("Content-Type", content_type)
         self.end_headers()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
 
 
 def as_it_stands(exchange: Exchange) -> None:
@@ -140,12 +118,5 @@ def refuses(status: int, code: str = "", **headers: str) -> Behaviour:
 @contextmanager
 def running() -> Iterator[FarServer]:
     """A server of one's own on a free port."""
-    with FarServer() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.stopping.set()
-            server.shutdown()
-            thread.join()
+    with serving(FarServer()) as server:
+        yield server
