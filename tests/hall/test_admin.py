@@ -1,5 +1,8 @@
 """The admin console: who gets in, and what it lets nobody do."""
 
+import subprocess
+import sys
+
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
@@ -74,3 +77,21 @@ def test_audit_entries_can_be_read_and_nothing_else(root: Client) -> None:
     assert root.post(change, {"action": "nothing"}).status_code == 403
     assert root.post(reverse("admin:accounts_auditentry_delete", args=[entry.pk]), {"post": "yes"}).status_code == 403
     assert root.get(reverse("admin:accounts_auditentry_add")).status_code == 403
+
+
+def test_a_worker_holds_no_screens_in_memory() -> None:
+    asked = "import sys, django; django.setup(); import jobs.management.commands.worker; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", asked], capture_output=True, check=True, text=True).stdout.split()
+    assert "jobs.worker.process" in loaded
+    assert not {"jobs.admin", "jobs.api", "queueproject.urls", "prometheus_client"}.intersection(loaded)
+
+
+def test_checks_look_at_what_rooms_register() -> None:
+    asked = """if True:
+        import django; django.setup()
+        from django.contrib import admin
+        assert not admin.site._registry
+        admin.site.check(None)
+        print(*(model.__name__ for model in admin.site._registry))"""
+    registered = subprocess.run([sys.executable, "-c", asked], capture_output=True, check=True, text=True).stdout
+    assert {"Job", "Approval", "Game"} <= set(registered.split())
