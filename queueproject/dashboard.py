@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -13,6 +12,7 @@ from django.urls import URLPattern, reverse
 from django_rq.admin import QueueAdmin
 from django_rq.models import Dashboard
 from django_rq.queues import get_queue_by_index
+from django_rq.settings import get_queues_map
 from django_rq.views import each_context
 
 from jobs.listing import find, queue_rows
@@ -88,7 +88,8 @@ def _home(request: HttpRequest) -> HttpResponse:
 
 def statistics() -> list[dict[str, Any]]:
     """RQ's own table, filled from the record."""
-    return [_statistics(index, row) for index, row in enumerate(queue_rows()) if row["name"] in settings.RQ_QUEUES]
+    indexes = get_queues_map()  # by which RQ's links name queues
+    return [_statistics(indexes[row["name"]], row) for row in queue_rows() if row["name"] in indexes]
 
 
 def _statistics(index: int, row: dict[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from tests.processes import database_url
 pytestmark = pytest.mark.django_db(transaction=True)
 
 RQ = "/admin/django_rq/dashboard/"
-SYSTEM = settings.QUEUES.index("system")
+SYSTEM = sorted(settings.QUEUES).index("system")
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def _some_jobs() -> None:
 
 @pytest.mark.usefixtures("_some_jobs")
 def test_the_dashboard_counts_what_the_record_has(root: Client) -> None:
-    row = root.get(f"{RQ}stats.json").json()["queues"][SYSTEM]
+    [row] = [row for row in root.get(f"{RQ}stats.json").json()["queues"] if row["index"] == SYSTEM]
     seen = {name: row[f"{name}_jobs"] for name in ("finished", "failed", "scheduled", "started", "deferred")}
     assert (row["name"], row["jobs"], row["workers"]) == ("system", 3, 1)
     assert seen == {"finished": 2, "failed": 1, "scheduled": 1, "started": 0, "deferred": 0}
@@ -57,6 +57,12 @@ def test_the_dashboard_counts_what_the_record_has(root: Client) -> None:
     assert all(queue in page for queue in settings.QUEUES)
     queued = root.get(f"{RQ}queues/{SYSTEM}/").content.decode()
     assert all(str(job.public_id) in queued for job in Job.objects.filter(status=Status.QUEUED))
+
+
+def test_the_links_of_each_queue_lead_to_it(root: Client) -> None:
+    for row in root.get(f"{RQ}stats.json").json()["queues"]:
+        answer = root.get(f"{RQ}queues/{row['index']}/failed/")
+        assert answer.headers["location"].endswith(f"?queue={row['name']}&status__exact=dead")
 
 
 @pytest.mark.usefixtures("_some_jobs")
