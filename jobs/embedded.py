@@ -27,8 +27,8 @@ class Embedded:
     >>> with Embedded(slots=4):
     ...     job = enqueue(REMIND, text="drink water")
 
-    ``ended`` is called, on a thread of ours, if the worker or the scheduler ends without being told to: like a process
-    that dies they are not started again.
+    ``ended`` is called, on a thread of ours, if the worker or the scheduler ends without being told to, which ``died``
+    remembers: like a process that dies they are not started again.
     """
 
     def __init__(
@@ -36,11 +36,13 @@ class Embedded:
         *,
         slots: int | None = None,
         queues: Sequence[str] = (),
+        name: str = "",
         ended: Callable[[], object] = lambda: None,
     ) -> None:
         slots = slots or settings.CONFIG.worker_concurrency
-        self._worker = Worker([*(queues or settings.QUEUES)], slots=slots)
+        self._worker = Worker([*(queues or settings.QUEUES)], slots=slots, name=name)
         self._scheduler = Scheduler()
+        self.died = False
         self._ended = ended
         self._stopping = False
         runs = {"worker": self._worker.work, "scheduler": self._scheduler.run}
@@ -62,6 +64,10 @@ class Embedded:
         self._stopping = True
         self._scheduler.stop()
         self._worker.stop()
+        self.wait()
+
+    def wait(self) -> None:
+        """Return once both have ended."""
         for thread in self._threads:
             thread.join()
 
@@ -71,6 +77,7 @@ class Embedded:
         except Exception:
             logger.exception("the %s ended", threading.current_thread().name)
         if not self._stopping:
+            self.died = True
             self._ended()
 
     def __enter__(self) -> Self:

@@ -19,7 +19,7 @@ class AlertMessage(BaseModel):
 
 ALERT = JobType(
     name="alert",
-    queue="system",
+    queue="alerts",  # each scheduler serves it too: incidents are told of where no worker lives
     payload=AlertMessage,
     result=dict[str, bool],
     handler="jobs.handlers.alert:run",

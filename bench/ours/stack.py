@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from jobs.jobtypes import ALERT
 from jobs.models import Worker
 from tests.processes import Stack
 from tests.waiting import wait_until
@@ -19,7 +20,7 @@ def running(*names: str) -> Iterator[Stack]:
         stack = Stack(Path(directory))
         try:
             stack.start(*names)
-            wait_until(Worker.objects.exists, timeout=30, what="a worker")
+            wait_until(Worker.objects.exclude(queues=[ALERT.queue]).exists, timeout=30, what="a worker")
             yield stack
         except BaseException:
             stack.print_logs()

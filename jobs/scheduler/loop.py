@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import threading
 import time
 
@@ -63,11 +62,6 @@ class Scheduler:
             self._stopping.wait(self._turn())
         step_down(self.name)
         connection.close()
-
-    def stop_on_signals(self) -> None:
-        """SIGTERM and SIGINT stop it; for the process's main thread."""
-        signal.signal(signal.SIGTERM, lambda *_: self.stop())
-        signal.signal(signal.SIGINT, lambda *_: self.stop())
 
     def stop(self) -> None:
         """End after the service that runs now, and let another lead at once."""

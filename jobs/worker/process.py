@@ -68,16 +68,32 @@ class Worker:
     def work(self) -> bool:
         """Work until told to stop; ``True`` when everything was finished in time."""
         use_direct_connection()
-        self.pulse = Pulse(self._register, self.slots, self.line.tell)
+        if not self._born():
+            self.completer.close(0.0)
+            self.slots.close()
+            return True
         logger.info("worker %s listens on %s with %s slots", self.name, ", ".join(self.queues), self.slots.size)
         while not self._stopping.is_set():
             try:
                 self._turn()
             except Error:
-                logger.exception("the database is away")
-                connection.close()
-                self._stopping.wait(self.poll_seconds)
+                self._without_database()
         return self._shut_down()
+
+    def _born(self) -> bool:
+        """Register, however long the database is away; ``False`` when told to stop before."""
+        while not self._stopping.is_set():
+            try:
+                self.pulse = Pulse(self._register, self.slots, self.line.tell)
+                return True
+            except Error:
+                self._without_database()
+        return False
+
+    def _without_database(self) -> None:
+        logger.exception("the database is away")
+        connection.close()
+        self._stopping.wait(self.poll_seconds)
 
     def _register(self) -> int:
         return leases.register(name=self.name, queues=self.queues, slots=self.slots.size).pk
@@ -126,7 +142,7 @@ class Worker:
         try:
             if taken and (self.line.suspended or not self.pulse.trusted or self.name in pauses.workers()):
                 self._stopping.wait(self.poll_seconds)
-            elif taken:
+            elif taken and not self._stopping.is_set():
                 jobs = self._get(taken)
         finally:
             self.slots.free(taken - len(jobs))

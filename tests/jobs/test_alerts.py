@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
-import threading
-from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -31,7 +25,9 @@ from jobs.testing import run_until_idle
 from jobs.webhooks import signed
 from jobs.worker.watch import LeaderWatch
 from queueproject.queues import QUEUES
+from queueproject.testing.loopback import serving
 from tests.jobs.kinds import ECHO, Plan
+from tests.jobs.receiver import Receiver, signature
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -163,39 +159,11 @@ def test_open_incidents_are_shown_as_information(client: Browser) -> None:
 # -- telling -------------------------------------------------------------------------------------------------------
 
 
-class Receiver(HTTPServer):
-    """Keeps what is posted to it; answers with the statuses it was given, then with 204."""
-
-    def __init__(self) -> None:
-        self.posts: list[tuple[dict[str, str], str]] = []
-        self.answers: list[int] = []
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.url = f"http://127.0.0.1:{self.server_port}/alerts"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Receiver
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"])).decode()
-        self.server.posts.append(({name.lower(): value for name, value in self.headers.items()}, body))
-        self.send_response(self.server.answers.pop(0) if self.server.answers else 204)
-        self.end_headers()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Silence."""
-
-
 @pytest.fixture
 def receiver(config: Config) -> Iterator[Receiver]:
-    server = Receiver()
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    config(alert_webhook_url=server.url, alert_webhook_secret=SECRET, alert_after_seconds=0)
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Receiver()) as server:
+        config(alert_webhook_url=server.url, alert_webhook_secret=SECRET, alert_after_seconds=0)
+        yield server
 
 
 def late(queue: str = "llm") -> None:
@@ -210,9 +178,7 @@ def test_an_incident_is_posted_once_and_signed(receiver: Receiver) -> None:
     told = json.loads(body)
     assert told["type"] == "alert.oldest"
     assert told["data"]["detail"] == "it is late"
-    text = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.{body}".encode()
-    digest = hmac.digest(b64decode(SECRET.removeprefix("whsec_")), text, hashlib.sha256)
-    assert headers["webhook-signature"] == f"v1,{b64encode(digest).decode()}"
+    assert headers["webhook-signature"] == signature(SECRET, headers, body)
 
 
 def test_a_signature_is_that_of_the_standard() -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
+from django.db import OperationalError
 
 from jobs.embedded import Embedded
+from jobs.models import Worker as WorkerRow
+from jobs.operations import leases
 from jobs.scheduler.loop import Scheduler
 from jobs.worker.process import Worker
+from tests.waiting import wait_until
 
 
 def test_a_worker_that_dies_is_told_of(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
@@ -19,8 +24,9 @@ def test_a_worker_that_dies_is_told_of(monkeypatch: pytest.MonkeyPatch, caplog: 
 
     monkeypatch.setattr(Worker, "work", explode)
     monkeypatch.setattr(Scheduler, "run", lambda _: died.wait(20))
-    with Embedded(slots=1, ended=died.set):
+    with Embedded(slots=1, ended=died.set) as embedded:
         assert died.wait(20)
+    assert embedded.died
     assert "the worker ended" in caplog.text
 
 
@@ -30,6 +36,37 @@ def test_one_that_was_told_to_stop_has_not_died(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr(part, "stop", lambda _: stopped.set())
     monkeypatch.setattr(Worker, "work", lambda _: stopped.wait(20))
     monkeypatch.setattr(Scheduler, "run", lambda _: stopped.wait(20))
-    with Embedded(slots=1, ended=died.set):
+    with Embedded(slots=1, ended=died.set) as embedded:
         assert not died.is_set()
     assert not died.is_set()
+    assert not embedded.died
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_that_starts_while_the_database_is_away_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    away = [OperationalError("the connection was refused")] * 2
+    register = leases.register
+
+    def refused_twice(**worker: Any) -> WorkerRow:
+        if away:
+            raise away.pop()
+        return register(**worker)
+
+    monkeypatch.setattr(leases, "register", refused_twice)
+    with Embedded(slots=1) as embedded:
+        wait_until(WorkerRow.objects.exists)
+    assert not embedded.died
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_that_never_had_a_database_stops_when_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = threading.Event()
+
+    def refused(**_: Any) -> WorkerRow:
+        asked.set()
+        raise OperationalError("the connection was refused")
+
+    monkeypatch.setattr(leases, "register", refused)
+    with Embedded(slots=1) as embedded:
+        assert asked.wait(20)
+    assert not embedded.died

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.db.models import QuerySet
 
 from accounts.models import AuditEntry
 from jobs.errors import NotFound
+from jobs.jobtypes import ALERT
 from jobs.models import Job, QueueControl, Worker
 from jobs.operations import dispatch, leases, queues
 from jobs.operations.enqueue import enqueue
@@ -33,6 +35,11 @@ def _nothing_known() -> Iterator[None]:
     pauses.forget()
     yield
     pauses.forget()
+
+
+def serving() -> QuerySet[Worker]:
+    """Live workers, but for those that schedulers have."""
+    return Worker.objects.filter(ended_at=None).exclude(queues=[ALERT.queue])
 
 
 def status(job: Job) -> str:
@@ -83,7 +90,7 @@ def test_what_nobody_knows_is_not_paused() -> None:
 @pytest.mark.integration
 def test_a_running_worker_leaves_a_paused_queue_alone_and_comes_back_to_it(stack: Stack) -> None:
     stack.start("worker", "scheduler")
-    wait_until(lambda: Worker.objects.filter(ended_at=None).exists(), timeout=60)
+    wait_until(serving().exists, timeout=60)
     queues.pause_queue("system", by=CONSOLE)
     knows_by = time.monotonic() + 5 * settings.CONFIG.tick_seconds  # a worker may not know of it for one tick
     while time.monotonic() < knows_by:
@@ -100,8 +107,8 @@ def test_a_running_worker_leaves_a_paused_queue_alone_and_comes_back_to_it(stack
 @pytest.mark.integration
 def test_a_paused_worker_takes_nothing_while_its_heart_beats(stack: Stack) -> None:
     stack.start("worker", "scheduler")
-    wait_until(lambda: Worker.objects.filter(ended_at=None).exists(), timeout=60)
-    worker = Worker.objects.get(ended_at=None)
+    wait_until(serving().exists, timeout=60)
+    worker = serving().get()
     queues.pause_worker(worker.name, by=CONSOLE)
     _beats(worker)  # it has noticed
     job = enqueue(ECHO, Plan())

@@ -76,7 +76,9 @@ def passed(job: Job, step: str) -> bool:
 
 
 def started(stack: Stack, **environment: str) -> None:
-    stack.start("scheduler", "worker", **ENVIRONMENT, **environment)
+    """What fails, fails in the worker: a scheduler has one too."""
+    stack.start("scheduler", **ENVIRONMENT)
+    stack.start("worker", **environment)
 
 
 def is_stopped(pid: int) -> bool:

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from jobs.embedded import Embedded
-from jobs.management.console import refuse_unmigrated
+from jobs.management.console import refuse_unmigrated, stop_this_process
 
 
 class Command(BaseCommand):
@@ -20,8 +20,6 @@ class Command(BaseCommand):
         "Run web, worker and scheduler as one process, which needs no Redis: with QUEUE_TRANSPORT=memory. "
         "First SIGTERM: finish what runs, within SHUTDOWN_SECONDS; second: stop now."
     )
-
-    status = 0
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
@@ -34,7 +32,7 @@ class Command(BaseCommand):
         if concurrency < 1:
             raise CommandError("name at least one slot")
         refuse_unmigrated()
-        embedded = Embedded(slots=concurrency, ended=self._end)
+        embedded = Embedded(slots=concurrency, ended=stop_this_process)
         endpoint = f"tcp:port={port}:interface={host}"
         server = Server(get_default_application(), endpoints=[endpoint], ready_callable=embedded.start)
         server.run()
@@ -43,9 +41,4 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: embedded.stop())
         embedded.stop()
-        os._exit(self.status)  # a handler stuck in a thread of its own would keep the interpreter alive
-
-    def _end(self) -> None:
-        """Without its worker or scheduler the process shall not look alive."""
-        self.status = 1
-        os.kill(os.getpid(), signal.SIGTERM)
+        os._exit(embedded.died)  # a handler stuck in a thread of its own would keep the interpreter alive
