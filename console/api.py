@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any, Literal
 
 import httpx
 
-from console.errors import Refused, Unreachable
+from console.errors import Odd, Refused, Unreachable
+from console.shapes import Shape, parsed
 from console.sse import Event, Reader
 
 ANSWER_SECONDS = 15.0
+WHOLE_ANSWER_SECONDS = 60.0
+ANSWER_BYTES = 16_777_216
+LONGEST_RETRY_AFTER_SECONDS = 600.0
+DETAIL_CHARACTERS = 500
 STREAM = "text/event-stream"
 
 Kind = Literal["chat", "act"]
@@ -32,20 +38,19 @@ class Api:
     async def close(self) -> None:
         await self._http.aclose()
 
-    async def game(self) -> dict[str, Any]:
+    async def game(self) -> Shape:
         """The game as it stands, with its ``cursor``."""
         return await self._call("GET", self._game)
 
-    async def turns(self, after: int) -> list[dict[str, Any]]:
+    async def turns(self, after: int) -> list[Shape]:
         """The next page of turns after this one."""
-        items: list[dict[str, Any]] = (await self._call("GET", f"{self._game}/turns", params={"after": after}))["items"]
-        return items
+        return (await self._call("GET", f"{self._game}/turns", params={"after": after})).each("items")
 
-    async def request(self, request_id: str) -> dict[str, Any]:
+    async def request(self, request_id: str) -> Shape:
         """How a request stands."""
         return await self._call("GET", f"/v1/requests/{request_id}")
 
-    async def ask(self, kind: Kind, text: str, key: str) -> dict[str, Any]:
+    async def ask(self, kind: Kind, text: str, key: str) -> Shape:
         """Chat or act; the same key twice is one request."""
         headers = {"Idempotency-Key": key}
         if kind == "chat":
@@ -53,7 +58,7 @@ class Api:
             return await self._call("POST", "/v1/chat", json=body, headers=headers)
         return await self._call("POST", f"{self._game}/actions", json={"text": text}, headers=headers)
 
-    async def retry(self, request_id: str) -> dict[str, Any]:
+    async def retry(self, request_id: str) -> Shape:
         """Run a request that failed again, under its id, at the end of its line."""
         return await self._call("POST", f"/v1/requests/{request_id}/retry")
 
@@ -82,37 +87,54 @@ class Api:
         except httpx.HTTPError as error:
             raise Unreachable(_why(error)) from error
 
-    async def _call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+    async def _call(self, method: str, path: str, **options: Any) -> Shape:
         try:
-            answer = await self._http.request(method, path, **options)
+            async with self._http.stream(method, path, **options) as answer:
+                body = await _body(answer)
         except httpx.HTTPError as error:
             raise Unreachable(_why(error)) from error
-        _check(answer)
+        _check(answer, body)
         try:
-            body: dict[str, Any] = answer.json()
-        except ValueError:
-            raise Unreachable("the server answered something else than JSON") from None
-        return body
+            return Shape(parsed(body), path)
+        except Odd as odd:
+            raise Unreachable(f"the server answered something unexpected: {odd}") from None
+
+
+async def _body(answer: httpx.Response) -> bytes:
+    body = bytearray()
+    try:
+        async with asyncio.timeout(WHOLE_ANSWER_SECONDS):
+            async for piece in answer.aiter_bytes():
+                body += piece
+                if len(body) > ANSWER_BYTES:
+                    raise Odd(f"the server answered with more than {ANSWER_BYTES >> 20} MB")
+    except TimeoutError:
+        raise Unreachable("the server does not come to the end of its answer") from None
+    return bytes(body)
 
 
 async def _check_stream(answer: httpx.Response) -> None:
     if not answer.is_success:
-        await answer.aread()
-        _check(answer)
+        _check(answer, await _body(answer))
     if not answer.headers.get("content-type", "").startswith(STREAM):
         raise Unreachable("something else than an event stream was answered")
 
 
-def _check(answer: httpx.Response) -> None:
+def _check(answer: httpx.Response, body: bytes) -> None:
     if answer.is_success:
         return
     try:
-        body = answer.json()
-        code, detail = str(body["code"]), str(body["detail"])
-    except (ValueError, KeyError, TypeError):
+        told = Shape(parsed(body), "the refusal")
+        code, detail = told.text("code"), told.text("detail")[:DETAIL_CHARACTERS]
+    except Odd:
         code, detail = "", f"the server answered {answer.status_code}"
-    after = answer.headers.get("retry-after", "")
-    raise Refused(answer.status_code, code, detail, float(after) if after.isdecimal() else None)
+        if answer.has_redirect_location:
+            detail += f" and points to {answer.headers['location']}: give the address that it is at as --server"
+    raise Refused(answer.status_code, code, detail, _retry_after(answer.headers.get("retry-after", "")))
+
+
+def _retry_after(told: str) -> float | None:
+    return min(float(told), LONGEST_RETRY_AFTER_SECONDS) if told.isdecimal() else None
 
 
 def _why(error: httpx.HTTPError) -> str:

@@ -11,6 +11,10 @@ class Unreachable(ConsoleError):
     """No answer this time; asking again may help."""
 
 
+class Odd(Unreachable):
+    """An answer, or an event, that this client can't read; the sentence says what is odd about it."""
+
+
 class Refused(ConsoleError):
     """The server's no, with its code; ``retry_after`` in seconds where it says when to ask again."""
 

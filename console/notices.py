@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from console.shapes import Shape
 
 Kind = Literal["story", "chunk", "status", "event", "state", "error", "connection"]
 
-UNSHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+UNSHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Notice:
-    """One thing to show. ``text`` is a line for people; of a ``chunk`` it is what is new, ``whole`` all so far."""
+    """One thing to show. ``text`` is a line for people; of a ``chunk`` it is what is new, ``whole`` all so far.
+
+    ``live`` is a ``connection``'s: whether news come by a stream.
+    """
 
     kind: Kind
     text: str
     request: str = ""
     whole: str = ""
-    data: dict[str, Any] = field(default_factory=dict)
+    live: bool = False
 
 
 class View(Protocol):
@@ -30,27 +34,28 @@ class View(Protocol):
 
 
 def shown(text: str) -> str:
-    """The text as a terminal may get it: whoever wrote it can't move the cursor, or do worse."""
+    """The text as a terminal may get it: whoever wrote it can't move the cursor, turn the line round, or do worse."""
     return UNSHOWN.sub("\ufffd", text.replace("\r\n", "\n"))
 
 
-def told(turn: dict[str, Any]) -> Iterator[Notice]:
+def told(turn: Shape) -> list[Notice]:
     """A turn as the API has it: who did what, what came of it, and what that changed."""
-    request = str(turn.get("request_id", ""))
-    if turn["action"]:
-        yield Notice(kind="story", text=f"{turn['actor'] or 'someone'}: {turn['action']}", request=request, data=turn)
-    if turn["narration"]:
-        yield Notice(kind="story", text=turn["narration"], request=request, data=turn)
-    for change in turn["changes"]:
-        yield Notice(kind="state", text=change_text(change), request=request, data=change)
+    request = turn.id("request_id")
+    notices = [Notice(kind="state", text=change_text(change), request=request) for change in turn.each("changes")]
+    if narration := turn.text("narration"):
+        notices.insert(0, Notice(kind="story", text=narration, request=request))
+    if action := turn.text("action"):
+        actor = turn.maybe_text("actor") or "someone"
+        notices.insert(0, Notice(kind="story", text=f"{actor}: {action}", request=request))
+    return notices
 
 
-def change_text(change: dict[str, Any]) -> str:
+def change_text(change: Shape) -> str:
     """A change of the state for people."""
-    value, was = change.get("value"), change.get("was")
-    match change["op"]:
+    value, was = change.value.get("value"), change.value.get("was")
+    match change.text("op"):
         case "set":
-            return f"{change['path']}: {was} → {value}"
+            return f"{change.text('path')}: {was} → {value}"
         case "add":
-            return f"{change['path']}: {was} + {value}"
-    return f"{change['path']}: - {was if value is None else value}"
+            return f"{change.text('path')}: {was} + {value}"
+    return f"{change.text('path')}: - {was if value is None else value}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import TextIO
@@ -60,7 +61,15 @@ async def _obey(session: Session, view: Lines, typed: TextIO) -> None:
                 view.tell(Notice(kind="error", text=NO_ACTION))
             case _ if line:
                 await session.ask("chat", line)
+    await _end(session)
+
+
+async def _end(session: Session) -> None:
+    """Until what was asked has ended or is overdue. Who was asked nothing has to be there at least."""
+    until = time.monotonic() + session.patience.request_seconds
     while not session.name or not all(asked.overdue for asked in session.waiting):
+        if not session.name and time.monotonic() > until:
+            raise ConsoleError(f"no connection for {session.patience.request_seconds:g} s")
         await asyncio.sleep(0.05)
 
 

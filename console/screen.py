@@ -12,7 +12,7 @@ from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Footer, Input, Static
 
-from console.asked import Asked
+from console.asked import Asked, place
 from console.errors import ConsoleError
 from console.notices import Notice, shown
 from console.session import NO_ACTION, Session
@@ -71,7 +71,7 @@ class ConsoleApp(App[int]):
             self.tell(Notice(kind="error", text=str(error)))
             self._put("#connection", f"the end: {error}")
         except Exception as error:  # A screen that looks alive and hears nothing would be worse.
-            self.exit(1, message=f"{type(error).__name__}: {error}")
+            self.exit(1, message=shown(f"{type(error).__name__}: {error}"))
 
     def on_input_submitted(self, entered: Input.Submitted) -> None:
         """What was typed is on its way; the line is already free for more."""
@@ -96,7 +96,7 @@ class ConsoleApp(App[int]):
         """Show it where it belongs."""
         match notice.kind:
             case "connection":
-                self._put("#connection", f"{self.session.name}  {_mark(notice.data)} {notice.text}")
+                self._put("#connection", f"{self.session.name}  {'●' if notice.live else '○'} {notice.text}")
             case "chunk":
                 self._put("#written", notice.whole)
             case _:
@@ -120,14 +120,10 @@ def _styled(notice: Notice) -> Text:
     return Text(shown(notice.text), style=STYLES.get(notice.kind, ""))
 
 
-def _mark(data: dict[str, Any]) -> str:
-    return "●" if data.get("live") else "○"
-
-
 def _line(asked: Asked) -> str:
     match asked.status:
         case "queued":
-            where = f"in line, {asked.position} ahead" if asked.position else "in line, next"
+            where = place(asked)
         case "awaiting_approval":
             where = "a DM is deciding…"
         case status:

@@ -10,15 +10,23 @@ from typing import Any
 
 from console import notices
 from console.api import Api, Kind
-from console.asked import OPEN, Asked, in_words
-from console.errors import ConsoleError, Refused, Unreachable
+from console.asked import Asked, held_by, in_words
+from console.errors import ConsoleError, Odd, Refused, Unreachable
 from console.link import Link
 from console.notices import Notice, View, told
 from console.patience import Patience
+from console.shapes import Shape
 from console.sse import Event
+from console.written import Written
 
 SHOWN_TURNS = 20
 MOST_STRANGERS = 100
+MOST_PASSED_OVER = 100
+CURSOR_DIGITS = 18
+SHOWN_CHARACTERS = 200
+GONE = 404
+UNTOLD = ("hidden", "progress", "queue.status", "asset.", "delivery.", "game.chapter_", "workflow.")
+"""Events that mean nothing to this client; any other that it doesn't know is worth a word."""
 NO_ACTION = "/act what? Say what you do, as in: /act I open the door"
 
 
@@ -31,14 +39,15 @@ class Session:
         self.state: dict[str, Any] = {}
         self._api = api
         self._view = view
-        self._patience = patience or Patience()
+        self.patience = patience or Patience()
         self._link = Link(
-            self._patience, stream=self._stream, hear=self._hear, look=self._look, say=self._say_connection
+            self.patience, stream=self._stream, hear=self._hear, look=self._look, say=self._say_connection
         )
         self._cursor = 0
         self._turn = 0
-        self._strangers: dict[str, tuple[str, dict[str, Any]]] = {}
-        self._written: dict[str, tuple[int, int, str]] = {}
+        self._strangers: dict[str, tuple[str, Shape]] = {}
+        self._written = Written()
+        self._passed_over: set[str] = set()
         self._sending = asyncio.Lock()
 
     # -- asking --------------------------------------------------------------------------------------------------
@@ -59,28 +68,30 @@ class Session:
         if failed is None:
             return self._say("status", "nothing has failed")
         self._say("status", f"once more: {failed.text}")
-        failed.position, failed.overdue = None, False
+        failed.position, failed.behind, failed.overdue = None, "", False
         failed.status = "sending"
         async with self._sending:
             return await self._send(failed)
 
-    async def _ask(self, asked: Asked) -> dict[str, Any]:
+    async def _ask(self, asked: Asked) -> Shape:
         return await self._api.ask(asked.kind, asked.text, asked.key)
 
     @property
     def waiting(self) -> list[Asked]:
         """Our requests that have not ended."""
-        return [asked for asked in self.asked if asked.status in OPEN]
+        return [asked for asked in self.asked if asked.open]
 
     async def _send(self, asked: Asked) -> None:
         asked.status, asked.heard_at = "sending", time.monotonic()
-        until, failures = time.monotonic() + self._patience.request_seconds, 0
+        until, failures = time.monotonic() + self.patience.request_seconds, 0
         while True:
             try:
                 # One that failed in line runs again; one that may never have arrived is sent under its key.
                 answer = await (self._api.retry(asked.id) if asked.id else self._ask(asked))
+                request, status = answer.id("request_id"), answer.text("status")
+                position = answer.maybe_number("position")
             except (Unreachable, Refused) as error:
-                wait = self._patience.wait(failures, error)
+                wait = self.patience.wait(failures, error)
                 if (isinstance(error, Refused) and not error.passing) or time.monotonic() + wait > until:
                     asked.status = "failed"
                     return self._say("error", f"not sent: {error}")
@@ -88,10 +99,11 @@ class Session:
                 self._say("status", f"{error}; sending again in {wait:.0f} s")
                 await asyncio.sleep(wait)
             else:
-                asked.id = answer["request_id"]
-                self._now(asked, answer["status"], answer.get("position"), answer)
+                asked.id = request
+                self._now(asked, status, position, answer)
                 if heard := self._strangers.pop(asked.id, None):  # The event was quicker than the answer.
-                    self._hear_request(*heard)
+                    with suppress(ConsoleError):
+                        await self._hear_request(*heard)
                 return None
 
     # -- what happens --------------------------------------------------------------------------------------------
@@ -113,130 +125,181 @@ class Session:
             except (Unreachable, Refused) as error:
                 if isinstance(error, Refused) and not error.passing:
                     raise
-                wait = self._patience.wait(failures, error)
+                wait = self.patience.wait(failures, error)
                 failures += 1
                 self._say_connection(f"not connected: {error}; again in {wait:.1f} s", False)
                 await asyncio.sleep(wait)
 
     async def _load(self) -> None:
         game = await self._api.game()
-        self.name, self.state, self._cursor = game["name"], game["state"], game["cursor"]
-        self._turn = max(0, game["turn"] - SHOWN_TURNS)
-        self._say("story", f"{game['name']}\n\n{game['opening']}", **game)
+        self.state, self._cursor = game.inner("state").value, game.number("cursor")
+        self._turn = max(0, game.number("turn") - SHOWN_TURNS)
+        name, opening = game.text("name"), game.text("opening")
+        self.name = name
+        self._say("story", f"{name}\n\n{opening}")
         await self._tell_turns()
 
     def _stream(self) -> AsyncGenerator[Event]:
-        return self._api.events(self._cursor, silence_seconds=self._patience.silence_seconds)
+        return self._api.events(self._cursor, silence_seconds=self.patience.silence_seconds)
 
     async def _look(self) -> None:
         """Ask for what a stream would have told."""
         game = await self._api.game()
-        self.state = game["state"]
+        self.state = game.inner("state").value
         await self._tell_turns()
         await self._catch_up()
         # Events of ours may be there before the answer to what we send: a stream is to tell them again.
         if not any(asked.status == "sending" for asked in self.asked):
-            self._cursor = game["cursor"]
+            self._cursor = game.number("cursor")
 
     async def _hear(self, event: Event) -> None:
-        await self._tell_event(event)
-        if event.id.isdecimal():
+        try:
+            await self._tell_event(event)
+        except Odd as odd:
+            self._pass_over(str(odd))
+        if event.id.isdecimal() and len(event.id) <= CURSOR_DIGITS:
             self._cursor = int(event.id)  # Not before: what fails in the middle is to come again.
 
     async def _tell_event(self, event: Event) -> None:
-        if isinstance(event.data, dict) and (asked := self._ours(str(event.data.get("request_id")))):
-            asked.hear()
         match event.name:
+            case "":
+                pass
             case "open":
                 await self._tell_turns()
             case "unavailable":
                 raise Unreachable("the server has trouble of its own")
+            case name:
+                await self._tell_shaped(name, Shape(event.data, name))
+
+    async def _tell_shaped(self, name: str, told: Shape) -> None:
+        if asked := self._ours(told.value.get("request_id")):
+            asked.hear()
+        match name:
             case "reset":
-                self._cursor = event.data["head"]
+                self._cursor = told.number("head")
                 await self._tell_turns()
                 await self._catch_up()
             case "closed":
-                raise Refused(403, event.data["code"], event.data["detail"])
+                raise Refused(403, told.text("code"), told.text("detail"))
             case "chat.chunk":
-                self._hear_chunk(event.data)
+                for notice in self._written.add(told):
+                    self._view.tell(notice)
             case "game.state_updated":
                 await self._tell_turns()
             case "story.triggered":
-                count = event.data["data"]["count"]
-                self._say(
-                    "event", "something stirs in the story" if count == 1 else f"{count} things stir in the story"
-                )
-            case name if name.startswith("request."):
-                self._hear_request(name.removeprefix("request."), event.data)
-            case name if name.startswith(("approval.", "llm.")):
-                self._hear_request("", event.data)
+                self._say("event", stirring(told.inner("data").number("count")))
+            case _ if name.startswith("request."):
+                await self._hear_request(name.removeprefix("request."), told)
+            case _ if name.startswith(("approval.", "llm.")):
+                await self._hear_request("", told)
+            case _ if not name.startswith(UNTOLD):
+                self._pass_over(f"{name} means nothing to this client")
 
-    def _hear_request(self, what: str, data: dict[str, Any]) -> None:
-        asked = self._ours(data["request_id"])
+    async def _hear_request(self, what: str, told: Shape) -> None:
+        request, data = told.id("request_id"), told.inner("data")
+        asked = self._ours(request)
         if asked is None:
-            self._strangers[str(data["request_id"])] = (what, data)
+            self._strangers[request] = (what, told)
             if len(self._strangers) > MOST_STRANGERS:
                 del self._strangers[next(iter(self._strangers))]
+            if not what:  # A person was asked, or has decided: perhaps on what is ahead of ours.
+                await self._look_ahead()
             return
-        position = data["data"].get("position") if what in ("queued", "position") else None
-        self._now(asked, data.get("status") or asked.status, position, data["data"])
+        position = data.maybe_number("position") if what in ("queued", "position") else None
+        self._now(asked, told.maybe_text("status") or asked.status, position, data)
+        if what == "queued":
+            await self._look_ahead()
 
-    def _hear_chunk(self, event: dict[str, Any]) -> None:
-        request, chunk = str(event["request_id"]), event["data"]
-        attempt, index, whole = self._written.get(request, (0, -1, ""))
-        if chunk["attempt"] != attempt or chunk["index"] == 0:
-            whole = ""
-            if index >= 0:
-                self._say("status", "the storyteller begins anew", request=request)
-        whole += chunk["content"]
-        self._written[request] = (chunk["attempt"], chunk["index"], whole)
-        self._view.tell(Notice(kind="chunk", text=chunk["content"], request=request, whole=whole))
+    def _pass_over(self, why: str) -> None:
+        """Say once what can't be understood."""
+        if why not in self._passed_over and len(self._passed_over) < MOST_PASSED_OVER:
+            self._passed_over.add(why)
+            self._say("status", f"passed over: {why[:SHOWN_CHARACTERS]}")
 
     async def _tell_turns(self) -> None:
         while turns := await self._api.turns(self._turn):
-            self.state = (await self._api.game())["state"]  # Before they are told: a view shows it with them.
+            self.state = (await self._api.game()).inner("state").value  # Before they are told: it is shown with them.
             for turn in turns:
-                self._turn = turn["number"]
-                self._written.pop(str(turn["request_id"]), None)
-                for notice in told(turn):
-                    self._view.tell(notice)
+                number = turn.number("number")
+                if number <= self._turn:
+                    raise Odd("the server tells the same turns again")
+                self._turn = number
+                self._tell_turn(turn)
+
+    def _tell_turn(self, turn: Shape) -> None:
+        try:
+            notices = told(turn)
+        except Odd as odd:
+            self._pass_over(f"turn {self._turn}: {odd}")
+        else:
+            self._written.forget(turn.id("request_id"))
+            for notice in notices:
+                self._view.tell(notice)
+
+    async def _look_ahead(self) -> None:
+        """Ask for whom those of ours wait that stand in line; it is asked again should that fail."""
+        for asked in self.waiting:
+            if asked.position:
+                with suppress(ConsoleError):
+                    await self._look_at(asked)
 
     async def _catch_up(self) -> None:
         """Ask how our open requests stand: what happened while nothing was heard."""
         for asked in self.waiting:
-            if asked.id and asked.status != "sending":
-                answer = await self._api.request(asked.id)
-                self._now(asked, answer["status"], answer.get("position"), answer)
+            if asked.arrived:
+                await self._look_at(asked)
 
-    def _now(self, asked: Asked, status: str, position: int | None, about: dict[str, Any]) -> None:
-        if (status, position) == (asked.status, asked.position) or asked.status not in OPEN:
+    async def _look_at(self, asked: Asked) -> None:
+        try:
+            answer = await self._api.request(asked.id)
+        except Refused as error:
+            if error.status != GONE:
+                raise
+            asked.status = "failed"
+            return self._say("error", f"the server knows nothing of it any more: {asked.text}", request=asked.id)
+        self._now(asked, answer.text("status"), answer.maybe_number("position"), answer, held_by(answer))
+        if asked.waits_for_a_person:
+            asked.hear()
+        return None
+
+    def _now(self, asked: Asked, status: str, position: int | None, about: Shape, behind: str = "") -> None:
+        if (status, position, behind) == (asked.status, asked.position, asked.behind) or not asked.open:
             return
-        asked.status, asked.position = status, position
+        asked.status, asked.position, asked.behind = status, position, behind
         asked.hear()
         kind, text = in_words(asked, about)
-        self._say(kind, text, request=asked.id, status=status)
+        self._say(kind, text, request=asked.id)
 
-    def _ours(self, request: str) -> Asked | None:
-        return next((asked for asked in self.asked if asked.id == request), None)
+    def _ours(self, request: Any) -> Asked | None:
+        return next((asked for asked in self.asked if asked.id and asked.id == request), None)
 
     # -- time ----------------------------------------------------------------------------------------------------
 
     async def _watch(self) -> None:
-        """Say once of each request that nothing has been heard of it for too long, and ask the server."""
+        """Say once of each request that nothing has been heard of it for too long."""
         while True:
-            await asyncio.sleep(min(1.0, self._patience.request_seconds / 4))
+            await asyncio.sleep(min(1.0, self.patience.request_seconds / 4))
             for asked in self.waiting:
-                if asked.status == "awaiting_approval" and self._link.stands:
-                    asked.hear()  # People take their time, and the server sees to it that they don't take for ever.
-                silent = time.monotonic() - asked.heard_at
-                if silent > self._patience.request_seconds and not asked.overdue:
-                    asked.overdue = True
-                    self._say("error", f"nothing heard for {silent:.0f} s, still {asked.status}: {asked.text}")
-                    with suppress(ConsoleError):
-                        await self._catch_up()
+                if asked.silent_seconds > self.patience.request_seconds and not asked.overdue:
+                    await self._ask_after(asked)
+
+    async def _ask_after(self, asked: Asked) -> None:
+        """Perhaps it only waits for a person; the server has to say so."""
+        with suppress(ConsoleError):
+            if asked.arrived:
+                await self._look_at(asked)
+        silent = asked.silent_seconds
+        if asked.open and silent > self.patience.request_seconds:
+            asked.overdue = True
+            self._say("error", f"nothing heard for {silent:.0f} s, still {asked.status}: {asked.text}")
 
     def _say_connection(self, text: str, live: bool) -> None:
         self._say("connection", text, live=live)
 
-    def _say(self, kind: notices.Kind, text: str, *, request: str = "", **data: Any) -> None:
-        self._view.tell(Notice(kind=kind, text=text, request=request, data=data))
+    def _say(self, kind: notices.Kind, text: str, *, request: str = "", live: bool = False) -> None:
+        self._view.tell(Notice(kind=kind, text=text, request=request, live=live))
+
+
+def stirring(count: int) -> str:
+    """That story events are on their way."""
+    return "something stirs in the story" if count == 1 else f"{count} things stir in the story"

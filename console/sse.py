@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import codecs
-import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from console.errors import ConsoleError
+from console.errors import Odd
+from console.shapes import parsed
 
 LONGEST = 1_048_576
 
@@ -27,16 +27,17 @@ class Reader:
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._rest = ""
         self._fields: dict[str, list[str]] = {}
+        self._taken = 0
         self.id = ""
 
     def feed(self, raw: bytes) -> Iterator[Event]:
-        """The events that these bytes end. ``ConsoleError`` for one longer than any of ours."""
+        """The events that these bytes end. ``Odd`` for one longer than any of ours."""
         text = self._rest + self._decode(raw).removeprefix("\ufeff")
         held = "\r" if text.endswith("\r") else ""  # its \n may be in the next bytes
         *lines, rest = text.removesuffix("\r").replace("\r\n", "\n").replace("\r", "\n").split("\n")
         self._rest = rest + held
         if len(self._rest) > LONGEST:
-            raise ConsoleError("the server sent a line without an end")
+            raise Odd("the server sent a line without an end")
         for line in lines:
             if line:
                 self._take(line)
@@ -44,6 +45,9 @@ class Reader:
                 yield event
 
     def _take(self, line: str) -> None:
+        self._taken += len(line)
+        if self._taken > LONGEST:
+            raise Odd("the server sent an event without an end")
         name, _, value = line.partition(":")
         if name:
             self._fields.setdefault(name, []).append(value.removeprefix(" "))
@@ -51,7 +55,7 @@ class Reader:
             self.id = self._fields["id"][-1]
 
     def _event(self) -> Event | None:
-        fields, self._fields = self._fields, {}
+        fields, self._fields, self._taken = self._fields, {}, 0
         if "data" in fields:
             return Event(self.id, fields.get("event", ["message"])[-1] or "message", _json("\n".join(fields["data"])))
         return Event(self.id, "", None) if "id" in fields else None
@@ -59,6 +63,6 @@ class Reader:
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text)
-    except ValueError:
+        return parsed(text)
+    except Odd:
         return text

@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def start(*, server: str, token: str, game: str, plain: bool, timeout: float) -> int:
     """Play until it is over; the exit status."""
-    if mistake := _mistake(server, token, game):
+    if mistake := _mistake(server, token, game, timeout):
         sys.stderr.write(f"{mistake}\n")
         return 2
     patience = replace(Patience(), request_seconds=timeout)
@@ -49,10 +49,15 @@ def start(*, server: str, token: str, game: str, plain: bool, timeout: float) ->
         return asyncio.run(_play(Api(server, token, game), patience, plain=plain))
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # Nobody reads any more; Python would try once more, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
-def _mistake(server: str, token: str, game: str) -> str:
-    """What would keep every request from being sent."""
+def _mistake(server: str, token: str, game: str, timeout: float) -> str:
+    """What would keep every request from being sent, or from ever being waited for."""
+    if not timeout > 0:
+        return f"--timeout takes seconds above 0, not {timeout:g}"
     if not token:
         return "an API token is needed: --token, or the variable CONSOLE_TOKEN"
     if not SENDABLE.fullmatch(token):

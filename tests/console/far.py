@@ -24,7 +24,7 @@ class FarServer(LoopbackServer):
         self.load: Behaviour = as_it_stands
         self.turns: list[dict[str, Any]] = []
         self.state: dict[str, Any] = {"clock": 1}
-        self.statuses: dict[str, str] = {}
+        self.requests: dict[str, dict[str, Any]] = {}
         self.asked: list[str] = []
         self.posted: list[bytes] = []
 
@@ -70,8 +70,11 @@ def as_it_stands(exchange: Exchange) -> None:
         after = int(exchange.path.partition("after=")[2])
         body = {"items": [turn for turn in server.turns if turn["number"] > after]}
     if "/requests/" in exchange.path:
-        body = {"status": server.statuses[exchange.path.rpartition("/")[2]]}
+        if (request := exchange.path.rpartition("/")[2]) not in server.requests:
+            return refuses(404, "not_found")(exchange)
+        body = server.requests[request]
     exchange.answer(200, json.dumps(body).encode())
+    return None
 
 
 def streams(*events: bytes) -> Behaviour:
@@ -106,6 +109,11 @@ def resets(exchange: Exchange) -> None:
 def a_page(exchange: Exchange) -> None:
     """What a captive portal answers to everything."""
     exchange.answer(200, b"<html>sign in</html>", Content_Type="text/html")
+
+
+def says(body: bytes) -> Behaviour:
+    """This instead of what was asked for."""
+    return lambda exchange: exchange.answer(200, body)
 
 
 def refuses(status: int, code: str = "", **headers: str) -> Behaviour:

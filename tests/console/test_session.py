@@ -29,13 +29,13 @@ def server() -> Iterator[FarServer]:
 
 def ask(server: FarServer, session: Session, status: str, request: str) -> Asked:
     """A request that stands so, here and there."""
-    server.statuses[request] = status
+    server.requests[request] = {"status": status}
     session.asked.append(Asked("chat", request, id=request, status=status))
     return session.asked[-1]
 
 
-def event(name: str, **data: Any) -> bytes:
-    body = {"request_id": "ours", "kind": "chat", "status": "processing", "at": "", "data": data}
+def event(name: str, *, of: str = "ours", status: str = "processing", **data: Any) -> bytes:
+    body = {"request_id": of, "kind": "chat", "status": status, "at": "", "data": data}
     return f"event: {name}\ndata: {json.dumps(body)}\n\n".encode()
 
 
@@ -78,6 +78,60 @@ async def test_people_may_take_their_time_as_long_as_the_server_is_there(server:
         server.stream = server.load = far.refuses(503)
         server.cut()
         await await_until(lambda: is_overdue(decided), timeout=20)
+
+
+BLOCKED = {"request_id": "theirs", "player": "mara", "status": "awaiting_approval"}
+BEHIND = {"status": "queued", "position": 1, "blocked_by": BLOCKED}
+
+
+@pytest.mark.parametrize("stream", [OPEN, far.refuses(405)])
+async def test_who_stands_behind_a_decision_on_anothers_request_is_told_so_and_goes_on_waiting(
+    server: FarServer, stream: Any
+) -> None:
+    server.stream = stream
+    async with playing(server, PATIENCE) as (heard, session, _):
+        ours, other = ask(server, session, "queued", "ours"), ask(server, session, "processing", "other")
+        server.requests["ours"] = BEHIND
+        await heard.says("in line, 1 ahead, waiting for a decision on mara's request")
+        await heard.says("nothing heard for")
+        long_ago = ours.heard_at = time.monotonic() - 100
+        await await_until(lambda: _async(ours.heard_at > long_ago), timeout=20)
+        assert (ours.overdue, other.overdue) == (False, True)
+        server.requests["ours"] = BEHIND | {"blocked_by": BLOCKED | {"status": "processing"}}
+        await heard.says("in line, 1 ahead", times=2)
+        await await_until(lambda: is_overdue(ours), timeout=20)
+
+
+async def test_whom_it_stands_behind_is_asked_when_it_joins_the_line_and_when_a_person_is_asked(
+    server: FarServer,
+) -> None:
+    server.stream = far.streams(event("request.queued", status="queued", position=1))
+    async with playing(server, Patience(first_wait_seconds=0.05)) as (heard, session, _):
+        ask(server, session, "sending", "ours")
+        server.requests["ours"] = BEHIND
+        await heard.says("in line, 1 ahead, waiting for a decision on mara's request")
+        server.cut()
+        server.requests["ours"] = BEHIND | {"blocked_by": BLOCKED | {"player": None}}
+        server.stream = far.streams(event("approval.required", of="theirs", status="awaiting_approval"))
+        await heard.says("in line, 1 ahead, waiting for a decision on another request")
+
+
+async def test_a_request_that_the_server_has_no_more_is_said_to_be_gone_and_the_rest_goes_on(
+    server: FarServer,
+) -> None:
+    server.stream = far.refuses(405)
+    async with playing(server, PATIENCE) as (heard, session, task):
+        gone = ask(server, session, "processing", "gone")
+        del server.requests["gone"]
+        await heard.says("the server knows nothing of it any more: gone")
+        assert gone.status == "failed"
+        server.tell("The bell rings.")
+        await heard.says("The bell rings.")
+        assert not task.done()
+
+
+async def _async(value: bool) -> bool:
+    return value
 
 
 async def is_overdue(asked: Asked) -> bool:

@@ -33,6 +33,7 @@ def test_control_characters_are_shown_and_never_sent_to_a_terminal() -> None:
     Lines(out).tell(Notice(kind="chunk", text="a\x1b[2Jb\x9b1m\x07\rc\td\r\ne\ud800 \x85f"))
     out.seek(0)
     assert out.read() == "chunk: a\ufffd[2Jb\ufffd1m\ufffd\ufffdc\td\nchunk: e\ufffd \ufffdf\n"
+    assert shown("a\u202edoor\u2066s") == "a\ufffddoor\ufffds"
     assert shown("Zoë says: 你好 👋\n\tplainly") == "Zoë says: 你好 👋\n\tplainly"
 
 

@@ -37,6 +37,25 @@ def test_events_are_the_same_in_any_pieces(cuts: list[int]) -> None:
     assert reader.id == "6"
 
 
+def test_an_event_without_end_is_refused() -> None:
+    reader = Reader()
+    line = b"data: " + b"x" * 65_536 + b"\n"
+    assert not any(list(reader.feed(line)) for _ in range(15))
+    with pytest.raises(ConsoleError):
+        list(reader.feed(line))
+
+
+def test_events_are_as_long_as_they_may_be_one_after_another() -> None:
+    reader = Reader()
+    whole = b"data: " + b"x" * 900_000 + b"\n\n"
+    assert [len(event.data) for _ in range(3) for event in reader.feed(whole)] == [900_000] * 3
+
+
+def test_json_without_end_is_text() -> None:
+    for text in ("[" * 100_000, "[" * 300 + "]" * 300, "{nonsense", "1e999x", "9" * 5000):
+        assert [event.data for event in Reader().feed(f"data: {text}\n\n".encode())] == [text]
+
+
 def test_a_line_without_end_is_refused() -> None:
     reader = Reader()
     assert not any(list(reader.feed(b"x" * 65_536)) for _ in range(16))
