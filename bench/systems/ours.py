@@ -36,7 +36,7 @@ class Ours(Polled):
         return self.waiters(settings.CONFIG.worker_concurrency) * PROCESSES
 
     def waiters(self, slots: int) -> list[Command]:
-        return [[*commands.worker([NOTHING.queue]), "--concurrency", str(slots)]]
+        return [[*commands.worker(), "--queues", NOTHING.queue, "--concurrency", str(slots)]]
 
     def beside(self) -> list[Command]:
         return [commands.scheduler()]

@@ -1,10 +1,7 @@
 """The processes that the whole is made of, as commands."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-
-from queueproject.queues import QUEUES
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 
@@ -24,9 +21,9 @@ def serve(port: int) -> list[str]:
     return manage("serve", "--port", str(port))
 
 
-def worker(queues: Sequence[str] = QUEUES) -> list[str]:
-    """A worker for these queues."""
-    return manage("worker", "--queues", ",".join(queues))
+def worker() -> list[str]:
+    """A worker for all queues that its code knows."""
+    return manage("worker")
 
 
 def scheduler() -> list[str]:
