@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from chaos import bounds
 from chaos.faults import WEIGHTS
 from queueproject.stack.commands import PROJECT, manage
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from chaos.bed import Bed
     from chaos.client import Log
     from chaos.nemesis import Nemesis
+    from chaos.steward import Steward
 
 GRACE_SECONDS = 0.5
 ENVIRONMENT = {
@@ -84,6 +86,7 @@ def _run(bed: Bed, options: argparse.Namespace, say: Say) -> int:
     environment = {
         **ENVIRONMENT,
         **_times(options.lease),
+        **bounds.environment(options.jobs / options.seconds),
         "DEBUG": "0",
         "SECRET_KEY": secrets.token_urlsafe(32),
         "DJANGO_SETTINGS_MODULE": "chaos.settings",
@@ -95,16 +98,17 @@ def _run(bed: Bed, options: argparse.Namespace, say: Say) -> int:
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # it tells of every connection that we cut
     say(f"seed {options.seed}: {options.jobs} jobs under faults for {options.seconds:.0f} s, on {options.database}\n")
     began = time.monotonic()
-    log, nemesis = _under_fire(bed, environment, options)
-    return _report(log, nemesis, time.monotonic() - began, options.lease, say)
+    log, nemesis, steward = _under_fire(bed, environment, options)
+    return _report(log, nemesis, steward, time.monotonic() - began, options.lease, say)
 
 
-def _under_fire(bed: Bed, environment: dict[str, str], options: argparse.Namespace) -> tuple[Log, Nemesis]:
+def _under_fire(bed: Bed, environment: dict[str, str], options: argparse.Namespace) -> tuple[Log, Nemesis, Steward]:
     from django.contrib.auth.models import User
 
     from chaos.client import Client
     from chaos.herd import Herd
     from chaos.nemesis import Nemesis
+    from chaos.steward import Steward
 
     owner = User.objects.create_user(f"chaos-{secrets.token_hex(4)}")
     client = Client(
@@ -119,15 +123,19 @@ def _under_fire(bed: Bed, environment: dict[str, str], options: argparse.Namespa
         every_seconds=options.every,
         only=options.only or WEIGHTS,
     )
+    most = bounds.limits(options.jobs / options.seconds)
+    steward = Steward(most, seed=options.seed, seconds=options.seconds)
     herd.start()
     try:
         client.start()
+        steward.start()
         nemesis.run(options.seconds)
         client.join()
         _until_quiet()
     finally:
+        steward.stop()
         herd.stop()
-    return client.log, nemesis
+    return client.log, nemesis, steward
 
 
 def _until_quiet() -> None:
@@ -150,12 +158,17 @@ def _until_quiet() -> None:
         time.sleep(0.2)
 
 
-def _report(log: Log, nemesis: Nemesis, seconds: float, lease_seconds: float, say: Say) -> int:
-    from chaos.verdict import judge
+def _report(log: Log, nemesis: Nemesis, steward: Steward, seconds: float, lease_seconds: float, say: Say) -> int:
+    from chaos.verdict import bounded, judge
 
-    violations = judge(log)
+    violations = judge(log, steward)
     say(f"{'acknowledged':<32}{len(log.acknowledged):>7} in {seconds:.0f} s\n")
     say(f"{'asked again after an error':<32}{log.errors:>7}\n")
+    say(f"{'asked again after a refusal':<32}{log.refused:>7}\n")
+    say(f"{'under limits':<32}{bounded():>7}\n")
+    say(f"{'seen held back by one':<32}{len(steward.held_back):>7}\n")
+    for name, count in steward.acts.most_common():
+        say(f"  {name:<30}{count:>7}\n")
     say(f"{'faults':<32}{nemesis.faults.total():>7}\n")
     for name, count in nemesis.faults.most_common():
         say(f"  {name:<30}{count:>7}\n")

@@ -5,23 +5,28 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from django.contrib.auth.models import User
 from django.db import Error, connection
 
+from chaos.bounds import KEYS, LANES, QUEUES
 from chaos.jobtypes import FATES, TALE, Fate, Tale
-from jobs.errors import Conflict
+from jobs.errors import Conflict, Refused
 from jobs.models import Job
 from jobs.operations.controls import cancel
 from jobs.operations.enqueue import enqueue
 
-LANES = 16
 THREADS = 4
 AGAIN = 0.05
 AGAIN_SECONDS = 0.2
 SLOW_SECONDS = 0.3
 ALONE_SECONDS = 1.0
+
+
+Name = TypeVar("Name", bound=str)
 
 
 @dataclass
@@ -31,6 +36,7 @@ class Log:
     acknowledged: dict[int, tuple[Tale, str]] = field(default_factory=dict)
     contradicted: list[int] = field(default_factory=list)
     errors: int = 0
+    refused: int = 0
 
     @staticmethod
     def lane(number: int) -> str:
@@ -73,20 +79,35 @@ class Client:
         connection.close()
 
     def _tale(self, rng: random.Random, number: int) -> Tale:
-        (fate,) = rng.choices(list(FATES), list(FATES.values()))
+        fate, key, queue = _drawn(rng, FATES), _drawn(rng, KEYS), _drawn(rng, QUEUES)
         slow = rng.uniform(0, SLOW_SECONDS)
         seconds: dict[Fate, float] = {"slow": slow, "sleeping": slow, "family_called_off": slow}
         seconds |= {"long": self._long_seconds, "alone": ALONE_SECONDS}
-        return Tale(number=number, fate=fate, seconds=seconds.get(fate, 0.0))
+        return Tale(number=number, fate=fate, seconds=seconds.get(fate, 0.0), key=key, queue=queue)
 
     def _until_acknowledged(self, tale: Tale) -> Job:
-        """Ask with the same key until there is an answer: an error may hide a success."""
-        lane, key = Log.lane(tale.number), f"{self._seed}.{tale.number}"
+        """Ask with the same key until there is an answer: an error may hide a success, a refusal ends."""
         while True:
             try:
-                return enqueue(TALE, tale, owner=self._owner, scope=lane, ordering_key=lane, idempotency_key=key)
+                return self._enqueue(tale)
+            except Refused as refused:
+                self.log.refused += 1
+                time.sleep(refused.retry_after)
             except Error:
                 self._wait()
+
+    def _enqueue(self, tale: Tale) -> Job:
+        lane = Log.lane(tale.number)
+        return enqueue(
+            TALE,
+            tale,
+            owner=self._owner,
+            scope=lane,
+            ordering_key=lane,
+            idempotency_key=f"{self._seed}.{tale.number}",
+            concurrency_key=tale.key,
+            queue=tale.queue,
+        )
 
     def _call_off(self, job: Job) -> None:
         while True:
@@ -103,3 +124,7 @@ class Client:
         self.log.errors += 1
         connection.close()
         time.sleep(AGAIN_SECONDS)
+
+
+def _drawn(rng: random.Random, shares: Mapping[Name, int]) -> Name:
+    return rng.choices([*shares], [*shares.values()])[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, JsonValue
 
@@ -40,18 +40,23 @@ children that may be running."""
 
 
 class Tale(BaseModel):
-    """``number`` is the client's own count of what it asked for, ``seconds`` how long the network takes."""
+    """``number`` is the client's own count of what it asked for, ``seconds`` how long the network takes.
+
+    ``key`` and ``queue``: under which concurrency key, and in which queue, it is asked for.
+    """
 
     number: int
     fate: Fate
     seconds: float = 0.0
+    key: str = ""
+    queue: str = ""
 
 
-def _type(name: str, queue: str, *, isolate: bool = False) -> JobType:
+def _type(name: str, queue: str, **options: Any) -> JobType:
     handler = f"chaos.handlers:{name}"
-    return JobType(name=f"chaos_{name}", queue=queue, payload=Tale, result=JsonValue, handler=handler, isolate=isolate)
+    return JobType(name=f"chaos_{name}", queue=queue, payload=Tale, result=JsonValue, handler=handler, **options)
 
 
 TALE = _type("tale", "player_actions")
-PART = _type("part", "llm")
-ALONE = _type("alone", "llm", isolate=True)
+PART = _type("part", "llm", concurrency_key="tool/part")
+ALONE = _type("alone", "llm", concurrency_key="tool/alone", isolate=True)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import reduce
 from itertools import pairwise
+from operator import or_
 
 from django.db.models import Count
 
-from chaos.client import LANES, Log
+from chaos.bounds import LANES
+from chaos.client import Log
 from chaos.handlers import EFFECT
 from chaos.jobtypes import ALONE, PART, TALE
+from chaos.steward import Steward
 from jobs import invariants
 from jobs.models import Job, JobEvent, JobLog
+from jobs.models_limits import Limit
+from jobs.operations import permits
 from jobs.states import FINAL, Status
 
 ENDS = {
@@ -24,7 +30,7 @@ ENDS = {
 Violations = dict[str, list[str]]
 
 
-def judge(log: Log) -> Violations:
+def judge(log: Log, steward: Steward) -> Violations:
     """What must not be, by kind; every list is empty when all is well."""
     jobs = {str(job.public_id): job for job in Job.objects.filter(type=TALE.name)}
     return {
@@ -33,8 +39,18 @@ def judge(log: Log) -> Violations:
         "disordered": list(_disordered(log, jobs)),
         "gaps": list(_gaps()),
         "wrong ends": list(_wrong_ends(log, jobs)),
+        "over a limit": list(steward.exceeded.values()),
+        "not under limits": [] if bounded() else ["no job needed a permit, so that nothing was proven of them"],
         "invariants": [f"{name}: {row}" for name, rows in invariants.broken().items() for row in rows],
     }
+
+
+def bounded() -> int:
+    """How many jobs were begun under limits, by which claims were admitted."""
+    under = [
+        permits.bounded_by(name) for name in Limit.objects.filter(enforced__isnull=False).values_list("key", flat=True)
+    ]
+    return Job.objects.filter(reduce(or_, under), started_at__isnull=False).count() if under else 0
 
 
 def _lost(log: Log, jobs: dict[str, Job]) -> Iterator[str]:

@@ -6,11 +6,11 @@ from django.db.models import Count, Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 
 from jobs import limits
-from jobs.invariants import MOST_ROWS, Row, ago
+from jobs.invariants import MOST_ROWS, Row, ago, holders
 from jobs.models import Job, JobEvent, Worker
 from jobs.models_limits import Limit
 from jobs.models_schedules import Schedule
-from jobs.operations import admitting, permits
+from jobs.operations import permits
 from jobs.pauses import Pauses
 from jobs.states import BIRTHS, Status
 
@@ -49,7 +49,7 @@ def nobody_is_held_back_for_nothing() -> list[Row]:
 
 def _idle(limit: Limit) -> bool:
     """Whether one more could be let in, by what the scheduler knows of the limit, and has been able to for long."""
-    if limit.enforced != limits.most(limit.key) or admitting.held([limit.key])[limit.key] >= (limit.enforced or 0):
+    if limit.enforced != limits.most(limit.key) or holders(limit.key) >= (limit.enforced or 0):
         return False
     jobs = Job.objects.filter(permits.bounded_by(limit.key))
     return not JobEvent.objects.filter(job__in=jobs, at__gt=ago()).exclude(event__in=BIRTHS.values()).exists()

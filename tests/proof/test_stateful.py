@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.apps import apps
@@ -18,19 +19,31 @@ from django.db import connection
 from django.db.models.functions import Now
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
-from jobs import invariants
+from jobs import invariants, limits, queue_settings
 from jobs.errors import Conflict, Invalid
 from jobs.events.ledger import ledger
 from jobs.models import Dependency, IfDead, Job, Wait, Worker
-from jobs.operations import answers, dispatch, leases, waits
+from jobs.models_limits import Limit
+from jobs.models_metrics import QueueSettings
+from jobs.operations import admitting, answers, dispatch, leases, permits, waits
 from jobs.operations.controls import cancel, revive
-from jobs.operations.enqueue import enqueue
+from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.operations.leases import CancelRequested, LeaseLost
+from jobs.operations.operator import Operator
 from jobs.operations.outcomes import Ended, How, settle
+from jobs.operations.queues import pause_queue, resume_queue
 from jobs.operations.transitions import lock
-from jobs.registry import Call
+from jobs.pauses import pauses
+from jobs.registry import Call, JobType
 from jobs.scheduler.called_off import run_called_off
 from jobs.scheduler.due import run_due, run_released
 from jobs.scheduler.expiry import run_expiry
@@ -43,6 +56,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 ROOMS = ("jobs", "approvals", "games")
 QUEUES = ("system", "player_actions", "llm")
+LIMITS = ("model", "model/a", *(limits.QUEUE + queue for queue in QUEUES))
+OPERATOR = Operator(user=None, via="test")
 MOST_TURNS = 60
 
 which = st.integers(min_value=0, max_value=5)
@@ -63,16 +78,25 @@ class Queue(RuleBasedStateMachine):
     # -- callers -------------------------------------------------------------------------------------------------
 
     @rule(
-        kind=st.sampled_from([ECHO, PARENT]),
-        lane=st.sampled_from(["", "lane:a", "lane:b"]),
+        job_type=st.sampled_from([ECHO, PARENT]),
+        ordering_key=st.sampled_from(["", "lane:a", "lane:b"]),
         scope=st.sampled_from(["", "test:1"]),
         delay=st.sampled_from([None, timedelta(hours=1)]),
-        expires=st.sampled_from([None, timedelta(hours=1)]),
+        expires_in=st.sampled_from([None, timedelta(hours=1)]),
+        concurrency_key=st.sampled_from(["", "model/a", "model/b"]),
     )
-    def ask(self, kind: object, lane: str, scope: str, delay: timedelta | None, expires: timedelta | None) -> None:
-        job_type = PARENT if kind is PARENT else ECHO
-        job = enqueue(job_type, Plan(), ordering_key=lane, scope=scope, delay=delay, expires_in=expires)
+    def ask(self, job_type: JobType, **options: Any) -> None:
+        job = enqueue(job_type, Plan(), **options)
         self.asked[str(job.public_id)] = job
+
+    @rule(
+        job_type=st.sampled_from([ECHO, PARENT]),
+        key=st.sampled_from(["", "model", "model/a", "model/b"]),
+        count=st.integers(2, 4),
+    )
+    def ask_for_some(self, job_type: JobType, key: str, count: int) -> None:
+        jobs = enqueue_many(job_type, [Plan()] * count, concurrency_key=key)
+        self.asked |= {str(job.public_id): job for job in jobs}
 
     @rule(key=st.sampled_from("kl"), text=st.sampled_from("xy"))
     def ask_with_a_key(self, key: str, text: str) -> None:
@@ -195,6 +219,42 @@ class Queue(RuleBasedStateMachine):
         if not comes_back or not leases.beat(self.workers[worker]):
             self.workers[worker] = leases.register(name="again", queues=QUEUES, slots=3).pk
 
+    # -- operators -----------------------------------------------------------------------------------------------
+
+    @rule(name=st.sampled_from(LIMITS), most=st.sampled_from([None, 1, 1, 2, 3]))
+    def limit(self, name: str, most: int | None) -> None:
+        if name.startswith(limits.QUEUE):
+            queue = name.removeprefix(limits.QUEUE)
+            QueueSettings.objects.update_or_create(queue=queue, defaults={"concurrency": most})
+        else:
+            Limit.objects.update_or_create(key=name, defaults={"concurrency": most})
+        queue_settings.forget()
+        with ledger():
+            admitting.lock({name: most})  # as the next claim would: whom that lets in is held to it already
+
+    @initialize(most=st.tuples(st.integers(1, 2), st.integers(1, 2)))
+    def some_who_wait_for_permits(self, most: tuple[int, int]) -> None:
+        self.limit("model", most[0])
+        self.limit(f"{limits.QUEUE}system", most[1])
+        self.ask_for_some(PARENT, "model/a", 3)
+        self.ask_for_some(ECHO, "", 4)
+
+    @rule(queue=st.sampled_from(QUEUES))
+    def pause(self, queue: str) -> None:
+        pause_queue(queue, by=OPERATOR)
+
+    @rule(queue=st.sampled_from(QUEUES))
+    def resume(self, queue: str) -> None:
+        resume_queue(queue, by=OPERATOR)
+
+    @rule()
+    def let_in(self) -> None:
+        """Then who is held back is so for a reason, unless there is a free slot of another limit on the way to him."""
+        permits.let_in_all()
+        for name, queue in Job.objects.exclude(held_back_by="").values_list("held_back_by", "queue").distinct():
+            coming = Job.objects.ready(queue).exists() or queue in pauses.queues()
+            assert coming or invariants.holders(name) >= (limits.most(name) or 0)
+
     # -- scheduler and Redis -------------------------------------------------------------------------------------
 
     @rule()
@@ -236,7 +296,9 @@ class Queue(RuleBasedStateMachine):
         assert not failed.filter(job__started_at__isnull=False).exists()
 
     def teardown(self) -> None:
-        """One worker and the scheduler, without Redis, bring everything to an end."""
+        """One worker and the scheduler, without Redis, bring everything to an end, in queues that are not paused."""
+        for queue in QUEUES:
+            self.resume(queue)
         for _ in range(MOST_TURNS):
             Worker.objects.exclude(pk=self.workers[0]).update(lease_until=Now() - timedelta(hours=1))
             leases.hand_back(leases.claims_of(self.workers[0]))
@@ -245,13 +307,18 @@ class Queue(RuleBasedStateMachine):
             self.time_passes()
             for job in Job.objects.filter(status=Status.WAITING).order_by("id"):
                 self._answer_all(job)
-            jobs = leases.claim_next(QUEUES, limit=50, worker_id=self.workers[0])
+            jobs = self._claim_what_may_run() + self._claim_what_may_run()
+            self.the_record_holds()
             for job in jobs:
                 settle([ended(job, How.DONE)])
             if not jobs and not Job.objects.open().exists():
                 break
         assert not list(Job.objects.exclude(status__in=FINAL).values("id", "status"))
         self.the_record_holds()
+
+    def _claim_what_may_run(self) -> list[Job]:
+        self.let_in()
+        return leases.claim_next(QUEUES, limit=50, worker_id=self.workers[0])
 
     @staticmethod
     def _answer_all(job: Job) -> None:
@@ -278,6 +345,8 @@ def empty() -> None:
     tables = [model._meta.db_table for room in ROOMS for model in apps.get_app_config(room).get_models()]
     connection.ops.execute_sql_flush(connection.ops.sql_flush(no_style(), tables, allow_cascade=True))
     connect().flushall()
+    queue_settings.forget()
+    pauses.forget()
 
 
 @pytest.fixture
@@ -285,7 +354,10 @@ def owner() -> User:
     return User.objects.create_user("ann")
 
 
-def test_no_order_of_operations_breaks_an_invariant_or_leaves_a_job_behind(owner: User) -> None:
+def test_no_order_of_operations_breaks_an_invariant_or_leaves_a_job_behind(
+    owner: User, config: Callable[..., None]
+) -> None:
+    config(queue_settings_seconds=0.001)  # for so long after a change nobody is blamed
     run_state_machine_as_test(
         Queue,
         settings=settings(

@@ -15,6 +15,7 @@ FENCES = "tests/proof/test_fences.py"
 FAILPOINTS = "tests/proof/test_failpoints.py"
 ENGINE = "tests/jobs/test_engine.py"
 LIMITS = "tests/jobs/test_limits.py"
+STATEFUL = "tests/proof/test_stateful.py"
 RULES = "tests/jobs/test_rules.py"
 WAITS = "tests/jobs/test_waits.py"
 CONFIRMATIONS = "tests/workflows/test_confirmations.py"
@@ -157,6 +158,12 @@ def _permit_lock() -> None:
     _replace("_lock", without, admitting)
 
 
+def _permit_count() -> None:
+    from jobs.operations import admitting
+
+    _replace("_taken", lambda most="": "0", admitting)
+
+
 def _give_back() -> None:
     from jobs.worker.pulse import Pulse
 
@@ -226,6 +233,7 @@ GUARDS = {
     "final event unique": Guard("two ends", _one_end, FENCES),
     "scope lock": Guard("a number given twice", _scope_lock, FENCES, locks=True),
     "permit lock": Guard("one too many at once", _permit_lock, f"{LIMITS} -k many_claim", locks=True),
+    "permit count": Guard("a permit given twice", _permit_count, STATEFUL),
     "cap lock": Guard("one too many waiting", lambda: _unlock("Bucket"), f"{LIMITS} -k many_ask", locks=True),
     "lane lock": Guard("a place given twice", _lane_lock, FENCES, locks=True),
     "unknown claims": Guard(
