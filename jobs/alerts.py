@@ -69,6 +69,12 @@ def of_leadership() -> list[Finding]:
     return [Finding(NO_LEADER, "", "no scheduler leads: run `manage.py scheduler`")]
 
 
+def ways() -> list[str]:
+    """By what incidents are told: by all that is configured."""
+    configured = {"webhook": settings.CONFIG.alert_webhook_url, "email": settings.CONFIG.alert_emails}
+    return [way for way, whom in configured.items() if whom]
+
+
 class Lasting:
     """Remembers since when each condition has held: a worker that is being replaced is no incident."""
 

@@ -8,13 +8,14 @@ from jobs.registry import JobType
 
 
 class AlertMessage(BaseModel):
-    """An incident as the outside is told of it."""
+    """An incident as the outside is told of it, and by which way (``jobs.alerts.ways``)."""
 
     incident: int
     alert: str
     subject: str
     detail: str
     opened_at: str
+    way: str = "webhook"
 
 
 ALERT = JobType(
@@ -23,6 +24,7 @@ ALERT = JobType(
     payload=AlertMessage,
     result=dict[str, bool],
     handler="jobs.handlers.alert:run",
-    max_attempts=8,
+    max_attempts=16,
+    backoff=(2, 10, 30, 60, 120, 300),  # for close to an hour, and leaving room for others that are to be told
     internal=True,
 )

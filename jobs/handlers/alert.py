@@ -1,4 +1,4 @@
-"""Tells the outside of an incident: by webhook, by e-mail, as configured."""
+"""Tells the outside of an incident: by webhook or by e-mail."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import httpx
 from django.conf import settings
 from django.core.mail import EmailMessage
 
+from jobs.alerts import ways
 from jobs.context import JobContext
 from jobs.errors import HandlerError, PermanentError, RetryLater
 from jobs.jobtypes import AlertMessage
@@ -20,19 +21,16 @@ REFUSALS = frozenset({400, 401, 403, 404, 405, 410, 413, 422})
 
 
 def run(ctx: JobContext, message: AlertMessage) -> dict[str, bool]:
-    """What was told where; each way once, however often the job is tried."""
-    told: dict[str, bool] = {}
-    if settings.CONFIG.alert_webhook_url:
-        told["webhook"] = ctx.io("webhook", post, message)
-    if settings.CONFIG.alert_emails:
-        told["email"] = ctx.io("email", mail, message)
-    return told
+    """What was told, once, however often the job is tried; nothing by a way that is configured no more."""
+    tell = {"webhook": post, "email": mail}[message.way]
+    return {message.way: ctx.io(message.way, tell, message)} if message.way in ways() else {}
 
 
 async def post(message: AlertMessage, *, idempotency_key: str) -> bool:
     """Post the incident, signed; the receiver knows a repeated one by its ``webhook-id``."""
     config = settings.CONFIG
-    body = json.dumps({"type": f"alert.{message.alert}", "timestamp": message.opened_at, "data": message.model_dump()})
+    data = message.model_dump(exclude={"way"})
+    body = json.dumps({"type": f"alert.{message.alert}", "timestamp": message.opened_at, "data": data})
     headers = signed(config.alert_webhook_secret, idempotency_key, int(time.time()), body)
     try:
         async with httpx.AsyncClient(timeout=config.alert_timeout_seconds) as client:

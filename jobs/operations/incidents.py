@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from jobs.alerts import Finding
+from jobs.alerts import Finding, ways
 from jobs.jobtypes import ALERT, AlertMessage
 from jobs.models_metrics import Incident
-from jobs.operations.enqueue import enqueue
+from jobs.operations.enqueue import enqueue_many
 
 logger = logging.getLogger(__name__)
 
@@ -35,21 +34,22 @@ def _opened(finding: Finding) -> Incident | None:
             incident = Incident.objects.create(
                 alert=finding.alert, subject=finding.subject, detail=finding.detail, opened_at=timezone.now()
             )
-            if settings.CONFIG.alert_webhook_url or settings.CONFIG.alert_emails:
-                enqueue(ALERT, _message(incident))
+            # A job each: what goes wrong by one way keeps nobody from being told by the other.
+            enqueue_many(ALERT, [_message(incident, way) for way in ways()])
     except IntegrityError:
         return None  # another process found it in the same moment
     logger.error("alert %s: %s", incident, incident.detail)
     return incident
 
 
-def _message(incident: Incident) -> AlertMessage:
+def _message(incident: Incident, way: str) -> AlertMessage:
     return AlertMessage(
         incident=incident.pk,
         alert=incident.alert,
         subject=incident.subject,
         detail=incident.detail,
         opened_at=incident.opened_at.isoformat().replace("+00:00", "Z"),
+        way=way,
     )
 
 

@@ -178,6 +178,7 @@ def test_an_incident_is_posted_once_and_signed(receiver: Receiver) -> None:
     told = json.loads(body)
     assert told["type"] == "alert.oldest"
     assert told["data"]["detail"] == "it is late"
+    assert told["data"].keys() == {"incident", "alert", "subject", "detail", "opened_at"}
     assert headers["webhook-signature"] == signature(SECRET, headers, body)
 
 
@@ -200,6 +201,21 @@ def test_a_receiver_that_refuses_is_not_asked_again(receiver: Receiver) -> None:
     run_until_idle()
     assert len(receiver.posts) == 1
     assert Job.objects.get(type="alert").error == {"code": "webhook_refused", "detail": "the webhook answered 410"}
+
+
+def test_a_webhook_that_is_gone_keeps_no_email_from_being_sent(receiver: Receiver, config: Config) -> None:
+    receiver.answers += [410]
+    config(alert_emails=("ops@example.org",))
+    late()
+    run_until_idle()
+    assert (len(receiver.posts), len(mail.outbox)) == (1, 1)
+
+
+def test_a_way_that_is_configured_no_more_is_not_taken(receiver: Receiver, config: Config) -> None:
+    late()
+    config(alert_webhook_url="")
+    run_until_idle()
+    assert (receiver.posts, Job.objects.get().result) == ([], {})
 
 
 def test_a_post_that_was_taken_is_not_repeated_for_an_email_that_was_not(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -41,7 +41,8 @@ def text(client: Client, page: str = PAGE) -> str:
     return client.get(page).content.decode()
 
 
-def test_queues_and_workers_are_paused_and_resumed_by_a_button_and_it_is_on_record() -> None:
+def test_queues_and_workers_are_paused_and_resumed_by_a_button_and_it_is_on_record(config: Callable[..., None]) -> None:
+    config(lease_seconds=600)  # pages are slow to come on a busy machine
     client, worker = staff("view_queuecontrol", "pause_queuecontrol"), leases.register(name="w", queues=[], slots=1)
     assert all(f'aria-label="Pause {name}"' in text(client) for name in ("llm", "system", "w"))
     for kind, name in (("queue", "llm"), ("worker", "w")):

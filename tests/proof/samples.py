@@ -68,8 +68,8 @@ def night(cast: Cast) -> Job:
 
 
 def alert(cast: Cast) -> Job:
-    message = AlertMessage(incident=1, alert="oldest", subject="llm", detail="late", opened_at="2026-01-01T00:00:00Z")
-    return enqueue(ALERT, message)
+    told = {"alert": "oldest", "subject": "llm", "detail": "late", "opened_at": "2026-01-01T00:00:00Z"}
+    return enqueue(ALERT, AlertMessage(incident=1, way="email", **told))
 
 
 def llm_reason(cast: Cast) -> Job:
