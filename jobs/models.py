@@ -159,9 +159,19 @@ class Job(models.Model):
                 condition=models.Q(status="queued", held_back_by=""),
             ),
             models.Index(
-                "queue", "fair_key", "rank", name="job_flow", condition=models.Q(status__in=("pending", "queued"))
+                "queue", "priority", "fair_key", "rank", name="job_in_flow", condition=models.Q(status="queued")
             ),
-            models.Index("queue", "rank", name="job_behind", condition=models.Q(status="pending")),
+            models.Index(
+                "queue", "priority", "rank", "fair_key", name="job_at_work", condition=models.Q(status="running")
+            ),
+            models.Index(
+                "queue",
+                "priority",
+                "rank",
+                "fair_key",
+                name="job_begun",
+                condition=models.Q(started_at__isnull=False) & ~models.Q(status="running"),
+            ),
             models.Index(
                 "held_back_by", "priority", "rank", "id", name="job_held_back", condition=~models.Q(held_back_by="")
             ),
@@ -182,7 +192,6 @@ class Job(models.Model):
                 name="job_waiting_in",
                 condition=models.Q(scope__isnull=False, started_at__isnull=True, status__in=sorted(OPEN)),
             ),
-            models.Index("worker", name="job_running", condition=models.Q(status="running")),
             models.Index("scheduled_at", name="job_due", condition=models.Q(status="scheduled")),
             models.Index(
                 "lane",

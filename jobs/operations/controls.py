@@ -13,7 +13,6 @@ from jobs import registry
 from jobs.errors import Conflict, NotFound
 from jobs.events.ledger import Ledger, ledger
 from jobs.models import Dependency, IfDead, Job
-from jobs.operations import hot
 from jobs.operations.admission import admit
 from jobs.operations.asking import validated
 from jobs.operations.transitions import Move, apply, cancelled, lock, take_place
@@ -168,5 +167,4 @@ def _afresh(job: Job) -> dict[str, Any]:
         "expires_at": None,
         "cancel_requested_at": None,
         "strikes": 0,
-        "rank": hot.rank(job),
     }

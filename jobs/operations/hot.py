@@ -6,7 +6,7 @@ is not plain (failures, waits, cancelling, children) goes by ``transitions.apply
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from django.db import connection, models
 
 from jobs import sql
 from jobs.models import Job, JobStep, Scope
-from jobs.operations.fairness import STANDING
+from jobs.operations.fairness import standing
 from jobs.states import BIRTHS, OPEN, Status
 from jobs.transport import Ticket
 
@@ -185,7 +185,7 @@ def _insert(vendor: str) -> sql.Twofold:
     births = " ".join(f"WHEN '{status}' THEN '{event}'" for status, event in BIRTHS.items())
     back = ("id", "public_id", "created_at", "queued_at", *_STANDING, "run", "token", "status")
     change = f"""
-        WITH stands AS MATERIALIZED ({STANDING})
+        WITH stands AS MATERIALIZED ({standing()})
         INSERT INTO jobs_job ({", ".join([*(str(field.column) for field in shared), *_LATER, *_OWN, *_STANDING])})
         SELECT {", ".join([*values, *_LATER.values(), *own])}, rank + n, {ticketed}
         FROM {sql.table(n="int", **_OWN)} CROSS JOIN stands WHERE true
@@ -201,12 +201,30 @@ def _cast(field: models.Field[Any, Any]) -> str:
     return f"%({field.column})s::{type_}"
 
 
-def rank(job: Job) -> int:
-    """Where this job would stand if it were new."""
-    (row,) = sql.ask(
-        f"SELECT rank FROM ({STANDING}) AS stands", queue=job.queue, fair_key=job.fair_key, priority=job.priority
-    )
-    return int(row[0])
+def line_up(jobs: Iterable[Job]) -> None:
+    """Rank these locked jobs as if they were new, in their order."""
+    flows: dict[tuple[str, int, str], list[Job]] = {}
+    for job in jobs:
+        flows.setdefault((job.queue, job.priority, job.fair_key), []).append(job)
+    for flow in flows.values():
+        first, _ = _stands(flow[0])
+        for n, job in enumerate(flow):
+            job.rank = first + n
+    Job.objects.bulk_update([job for flow in flows.values() for job in flow], ["rank"])
+
+
+def fall_in(jobs: Sequence[Job]) -> None:
+    """Rank these locked jobs, which have begun in another priority, by the virtual time, which so stays what it is."""
+    for job in jobs:
+        _, job.rank = _stands(job)
+    Job.objects.bulk_update(jobs, ["rank"])
+
+
+def _stands(job: Job) -> tuple[int, int]:
+    """The rank of this job, if it were new, and the virtual time."""
+    statement = f"SELECT rank, virtual_time FROM ({standing()}) AS stands"
+    ((rank, virtual_time),) = sql.ask(statement, queue=job.queue, fair_key=job.fair_key, priority=job.priority)
+    return rank, virtual_time
 
 
 # -- claim -------------------------------------------------------------------------------------------------------
@@ -311,6 +329,7 @@ def release(lanes: Collection[int], *, full: Collection[str]) -> list[Job]:
 
 @cache
 def _release(vendor: str) -> sql.Twofold:
+    stands = standing(queue="n.queue", fair_key="n.fair_key", priority="n.priority")
     change = f"""
         WITH f AS MATERIALIZED (SELECT * FROM {sql.table(id="bigint")}),
         h AS MATERIALIZED (
@@ -320,21 +339,28 @@ def _release(vendor: str) -> sql.Twofold:
             ) AS id FROM f
         ),
         k AS MATERIALIZED (
-            SELECT id, status FROM jobs_job WHERE {sql.among("h")} ORDER BY id {sql.locked()}
+            SELECT id, status, queue, fair_key, priority, started_at FROM jobs_job
+            WHERE {sql.among("h")} ORDER BY id {sql.locked()}
+        ),
+        n AS MATERIALIZED (
+            SELECT *, row_number() OVER (PARTITION BY queue, priority, fair_key, started_at IS NULL ORDER BY id) AS nth
+            FROM k WHERE status = '{Status.PENDING}'
         )
         UPDATE jobs_job
         SET status = '{Status.QUEUED}', queued_at = {sql.now()}, ticketed = {_outside("jobs_job.queue", "full")}
             AND NOT EXISTS (
                 SELECT 1 FROM jobs_job w WHERE w.queue = jobs_job.queue AND w.status = '{Status.QUEUED}'
                     AND w.held_back_by = '' AND w.ticketed = false
-            )
-        FROM k
-        WHERE jobs_job.id = k.id AND k.status = '{Status.PENDING}' AND NOT EXISTS (
+            ),
+            rank = CASE WHEN n.started_at IS NULL THEN (SELECT rank FROM ({stands}) AS stands) + n.nth - 1
+                ELSE jobs_job.rank END
+        FROM n
+        WHERE jobs_job.id = n.id AND NOT EXISTS (
             SELECT 1 FROM jobs_dependency d JOIN jobs_job o ON o.id = d.on_id
             WHERE d.job_id = jobs_job.id AND o.status IN ({_OPEN})
         )
         RETURNING {sql.returned(Job, _TELLING)}"""
-    return and_tell(change, "'job.queued'", "'{}'")
+    return and_tell(change, "'job.queued'", "'{}'")._replace(prepared=True)
 
 
 # -- under way ---------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from accounts import audit
 from jobs import registry
 from jobs.errors import Conflict, Invalid, NotFound
 from jobs.models import Job
-from jobs.operations import controls, dispatch, upkeep
+from jobs.operations import controls, dispatch, hot, upkeep
 from jobs.operations.asking import PRIORITIES, OptionFields, moment_mistake
 from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.operations.operator import Operator
@@ -164,12 +164,18 @@ def reprioritise(job_id: int, priority: int, *, by: Operator) -> Job:
         raise Invalid("the priority is out of range", fields={"priority": f"{PRIORITIES[0]} to {PRIORITIES[-1]}"})
     before = _request(job_id)
     with transaction.atomic():
-        family = Job.objects.open().filter(Q(pk=job_id) | Q(root=job_id))
-        queues = set(family.filter(status=Status.QUEUED).values_list("queue", flat=True))
-        if not family.update(priority=priority):
+        open_ = Job.objects.open().filter(Q(pk=job_id) | Q(root=job_id))
+        family = list(open_.select_for_update().order_by("pk"))
+        if not family:
             raise Conflict(f"the request has ended: {before.request_status.value}", code="ended")
+        moved = [job for job in family if job.priority != priority]
+        for job in moved:
+            job.priority = priority
+        hot.line_up(job for job in moved if job.started_at is None)
+        hot.fall_in([job for job in moved if job.started_at is not None])
+        open_.update(priority=priority)
         by.record("job.reprioritised", before, before=before.priority, after=priority)
-    for queue in queues:
+    for queue in {job.queue for job in family if job.status == Status.QUEUED}:
         dispatch.rebuild(queue)
     return get(job_id)
 

@@ -76,6 +76,7 @@ def apply(book: Ledger, moves: Sequence[Move], *, parents: dict[int, Job] | None
     ended = [move.job for move in moves if move.to in FINAL]
     waited = [job for job in ended if was[job.pk] == Status.WAITING]
     deciding = [job for job in ended if job.awaiting_approval or job in waited]
+    hot.line_up(move.job for move in moves if move.to == Status.QUEUED and _first_time(move))
     _write(moves)
     _give_up_permits(book, [move.job for move in moves if was[move.job.pk] == Status.RUNNING], ended)
     if not ended:
@@ -87,6 +88,11 @@ def apply(book: Ledger, moves: Sequence[Move], *, parents: dict[int, Job] | None
     _answer_parents(book, ended, parents or {})
     _release_lanes(book, ended)
     _release_dependents(book, ended)
+
+
+def _first_time(move: Move) -> bool:
+    """Whether no claim has been made in the job's run: it takes its place in the queue now."""
+    return move.changes.get("started_at", move.job.started_at) is None
 
 
 def start(

@@ -1,0 +1,54 @@
+from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
+from django.db import connection, migrations, models
+
+# On PostgreSQL nobody waits for it; SQLite knows one way only.
+on_postgresql = connection.vendor == "postgresql"
+AddIndex = AddIndexConcurrently if on_postgresql else migrations.AddIndex
+RemoveIndex = RemoveIndexConcurrently if on_postgresql else migrations.RemoveIndex
+
+
+class Migration(migrations.Migration):
+    atomic = False
+
+    dependencies = [
+        ("jobs", "0016_longer_operations"),
+    ]
+
+    operations = [
+        AddIndex(
+            model_name="job",
+            index=models.Index(
+                models.F("queue"),
+                models.F("priority"),
+                models.F("rank"),
+                models.F("fair_key"),
+                condition=models.Q(("status", "running")),
+                name="job_at_work",
+            ),
+        ),
+        AddIndex(
+            model_name="job",
+            index=models.Index(
+                models.F("queue"),
+                models.F("priority"),
+                models.F("rank"),
+                models.F("fair_key"),
+                condition=models.Q(("started_at__isnull", False), models.Q(("status", "running"), _negated=True)),
+                name="job_begun",
+            ),
+        ),
+        AddIndex(
+            model_name="job",
+            index=models.Index(
+                models.F("queue"),
+                models.F("priority"),
+                models.F("fair_key"),
+                models.F("rank"),
+                condition=models.Q(("status", "queued")),
+                name="job_in_flow",
+            ),
+        ),
+        RemoveIndex(model_name="job", name="job_flow"),
+        RemoveIndex(model_name="job", name="job_behind"),
+        RemoveIndex(model_name="job", name="job_running"),
+    ]
