@@ -40,13 +40,24 @@ QUICK = {
 collect_ignore = ["hall/test_sqlite.py"] if os.environ.get("TEST_DATABASE") == "postgres" else []
 
 ENGINE = [Path(__file__).parent / name for name in ("jobs", "approvals", "conformance", "proof")]
+SHOWN = ("admin", "admin_live", "commands", "docs_durable", "live", "pages", "rq", "runbook", "socket", "staff")
+"""How it is shown and operated: the queries beneath are tried on both by the tests of the operations and the API."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What the queue and the decisions themselves do is tried on both databases."""
+    """What the queue and the decisions themselves do is tried on both databases: what asks one of them, that is."""
     for item in items:
-        if any(room in item.path.parents for room in ENGINE):
+        if (
+            any(room in item.path.parents for room in ENGINE)
+            and _asks_the_database(item)
+            and not item.path.stem.endswith(tuple(f"_{name}" for name in SHOWN))
+        ):
             item.add_marker("engine")
+
+
+def _asks_the_database(item: pytest.Item) -> bool:
+    fixtures: list[str] = getattr(item, "fixturenames", [])
+    return bool(item.get_closest_marker("django_db")) or not {"db", "transactional_db"}.isdisjoint(fixtures)
 
 
 _directory = tempfile.TemporaryDirectory(prefix="qp-tests-")

@@ -5,13 +5,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
-from queueproject.stack.commands import manage
+from queueproject.stack.commands import PROJECT
 from queueproject.testing.loopback import LoopbackExchange, LoopbackServer, serving
 from tests.waiting import wait_until
 
@@ -26,11 +26,14 @@ def cast(transactional_db: None) -> Cast:
     return assemble()
 
 
-class Plain:
-    """``manage.py console --plain`` behind two pipes."""
+ALONE = (sys.executable, "-m", "console")
 
-    def __init__(self, server: str, token: str, game: str, *options: str) -> None:
-        command = manage("console", "--plain", "--server", server, "--game", game, *options)
+
+class Plain:
+    """A console in its plain mode behind two pipes."""
+
+    def __init__(self, server: str, token: str, game: str, *options: str, by: Sequence[str] = ALONE) -> None:
+        command = [*by, "--plain", "--server", server, "--game", game, *options]
         self.lines: list[str] = []
         self._process = subprocess.Popen(
             command,
@@ -38,6 +41,7 @@ class Plain:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            cwd=PROJECT,
             env=os.environ | {"CONSOLE_TOKEN": token},
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -129,8 +133,8 @@ def plain() -> Iterator[Callable[..., Plain]]:
     """``plain(server, token, game, …)`` starts a console in its plain mode."""
     started: list[Plain] = []
 
-    def start(*arguments: str) -> Plain:
-        started.append(Plain(*arguments))
+    def start(*arguments: str, **options: Any) -> Plain:
+        started.append(Plain(*arguments, **options))
         return started[-1]
 
     yield start

@@ -7,6 +7,7 @@ import os
 import pty
 import struct
 import subprocess
+import sys
 import termios
 import threading
 from contextlib import suppress
@@ -14,7 +15,7 @@ from functools import partial
 
 import pyte
 
-from queueproject.stack.commands import manage
+from queueproject.stack.commands import PROJECT
 from tests.waiting import wait_until
 
 CTRL_R, CTRL_Q = "\x12", "\x11"
@@ -22,7 +23,7 @@ READ_BYTES = 65536
 
 
 class Terminal:
-    """``manage.py console`` at a terminal of so many columns and rows."""
+    """``python -m console`` at a terminal of so many columns and rows."""
 
     def __init__(self, server: str, token: str, game: str, *, columns: int, rows: int) -> None:
         self._lock = threading.Lock()
@@ -31,7 +32,8 @@ class Terminal:
         self._master, slave = pty.openpty()
         self._size(slave, columns, rows)
         self._process = subprocess.Popen(
-            manage("console", "--server", server, "--token", token, "--game", game),
+            [sys.executable, "-m", "console", "--server", server, "--token", token, "--game", game],
+            cwd=PROJECT,
             env=os.environ | {"TERM": "xterm-256color", "COLUMNS": "", "LINES": ""},
             preexec_fn=partial(os.login_tty, slave),  # A terminal of its own tells it when its size changes.
         )

@@ -16,7 +16,7 @@ from approvals.models import Approval
 from approvals.operations import decide
 from games.models import Decisions, Game, Membership
 from jobs.models import Job
-from queueproject.stack.commands import PROJECT
+from queueproject.stack.commands import PROJECT, manage
 from tests.cast import Cast
 from tests.processes import Stack
 
@@ -46,7 +46,7 @@ def test_what_is_piped_in_is_asked_and_what_comes_of_it_is_told(
     stack: Stack, game: Game, token: str, plain: Start
 ) -> None:
     stack.start(**QUICK)
-    console = plain(stack.base_url, token, str(game.pk))
+    console = plain(stack.base_url, token, str(game.pk), by=manage("console"))
     console.says("connection: connected")
     console.type("Is anybody down there?")
     console.type("/act I open the cellar door")
