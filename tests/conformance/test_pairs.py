@@ -20,7 +20,7 @@ from accounts.threads import in_thread
 from approvals.models import Approval
 from approvals.operations import decide
 from jobs import invariants, queue_settings
-from jobs.errors import Conflict
+from jobs.errors import Conflict, Refused
 from jobs.events.ledger import ledger
 from jobs.memory_transport import MemoryTransport
 from jobs.models import Job, JobEvent, JobLog, JobStep, Scope, Worker
@@ -275,6 +275,39 @@ def test_no_more_jobs_run_at_once_than_a_queue_and_a_key_of_theirs_allow(bed: Be
     ]
     assert max(accumulate(step for step, _ in steps)) == 2
     assert max(accumulate(step for step, key in steps if key)) == 1
+
+
+def test_who_asks_too_fast_is_told_which_limit_and_when_it_ends(bed: Bed) -> None:
+    QueueSettings.objects.create(queue=bed.kind.queue, rate="3/minute")
+    queue_settings.forget()
+    jobs = [bed.ask() for _ in range(3)]
+    with pytest.raises(Refused) as refused:
+        bed.ask()
+    assert (refused.value.code, refused.value.extra["limit"]) == ("rate_limited", "system 3/minute in all")
+    assert 0 < refused.value.retry_after <= 20
+    bed.start()
+    bed.ends_of(*jobs)
+    assert Job.objects.count() == 3
+
+
+def test_games_take_turns_however_many_of_each_wait(bed: Bed) -> None:
+    staff = Operator(user=User.objects.create_superuser("staff"), via="admin")
+    pause_queue("system", by=staff)
+    jobs = [bed.ask(text=text, scope=f"test:{text}") for text in "aaaaabbc"]
+    bed.start(slots=1)
+    resume_queue("system", by=staff)
+    bed.ends_of(*jobs)
+    assert order_of("job.completed") == list("abcabaaa")
+
+
+def test_two_workers_share_the_jobs_and_run_none_twice(bed: Bed) -> None:
+    bed.start(slots=2)
+    bed.start(slots=2)
+    jobs = [bed.ask("network", seconds=0.2) for _ in range(12)]
+    assert {(job.status, job.token) for job in bed.ends_of(*jobs)} == {(Status.COMPLETED, 1)}
+    told = JobEvent.objects.filter(event__in=["job.started", "job.completed"]).order_by("id")
+    steps = [1 if event == "job.started" else -1 for event in told.values_list("event", flat=True)]
+    assert 2 < max(accumulate(steps)) <= 4
 
 
 def test_jobs_whose_tickets_are_lost_run(bed: Bed) -> None:
