@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,6 +22,7 @@ from jobs.operations.outcomes import Ended, settle
 from jobs.pauses import pauses
 from jobs.states import Status
 from jobs.transport import Ticket, connect, transport
+from jobs.worker.rq import RegisteredWorker
 from tests.jobs.kinds import ECHO, Plan
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -33,12 +35,20 @@ def statements(do: Callable[[], Any]) -> int:
     return sum(not query["sql"].startswith(("BEGIN", "COMMIT")) for query in queries)
 
 
-def commands(do: Callable[[], Any]) -> int:
-    """How many commands Redis gets."""
+def commands(do: Callable[[], Any]) -> dict[str, int]:
+    """Which commands Redis gets, and how often, by its own count."""
     client = connect()
-    before = int(client.info("stats")["total_commands_processed"])
+
+    def calls() -> Counter[str]:
+        said = client.info("commandstats")
+        return Counter({name.removeprefix("cmdstat_"): each["calls"] for name, each in said.items()})
+
+    calls()  # has connected
+    before = calls()
     do()
-    return int(client.info("stats")["total_commands_processed"]) - before - 1
+    counted = calls() - before
+    del counted["info"]
+    return dict(counted)
 
 
 def claimed(jobs: list[Job]) -> list[Job]:
@@ -236,6 +246,31 @@ def test_jobs_with_lanes_and_scopes_end_in_as_many_statements_however_many_they_
     assert batch(2) == batch(20)
 
 
-def test_tickets_of_many_travel_in_one_trip() -> None:
-    assert commands(lambda: enqueue(ECHO, Plan())) == 2
-    assert commands(lambda: enqueue_many(ECHO, [Plan()] * 100)) == 2
+def connected() -> RegisteredWorker:
+    """A worker that has found an empty list."""
+    transport().empty("system")
+    worker = RegisteredWorker(["system"], name="w")
+    assert worker.pop(1, wait=False) == []
+    return worker
+
+
+@pytest.mark.parametrize("count", [1, 100])
+def test_jobs_cost_two_commands_to_call_one_to_pop_and_none_to_claim_and_end(count: int) -> None:
+    worker = connected()
+    jobs: list[Job] = []
+    assert commands(lambda: jobs.extend(enqueue_many(ECHO, [Plan()] * count))) == {"sadd": 1, "rpush": 1}
+    tickets: list[Ticket] = []
+    assert commands(lambda: tickets.extend(worker.pop(100, wait=True) or ())) == {"lpop": 1}
+    assert [ticket.job_id for ticket in tickets] == [job.pk for job in jobs]
+    assert commands(lambda: settle(ends(claimed(jobs)))) == {}
+    assert Job.objects.filter(status=Status.COMPLETED).count() == count + 1
+
+
+def test_a_worker_that_finds_nothing_waits_in_redis_itself(config: Callable[..., None]) -> None:
+    config(poll_seconds=0.01)
+    worker = connected()
+    assert commands(lambda: worker.pop(100, wait=True)) == {"lpop": 1, "blpop": 1}
+
+
+def test_a_job_called_by_itself_costs_two_commands() -> None:
+    assert commands(lambda: enqueue(ECHO, Plan())) == {"sadd": 1, "rpush": 1}
