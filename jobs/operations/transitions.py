@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -151,7 +150,7 @@ def complete(book: Ledger, ends: Sequence[hot.Done], *, alone: bool = False) -> 
 
 def _give_up_permits(book: Ledger, left: Sequence[Job], ended: Sequence[Job]) -> None:
     if freed := permits.given_up(left, ended):
-        book.afterwards.append(partial(permits.let_in, freed))
+        book.afterwards.append(lambda: permits.let_in(freed))  # a name is what Django tells of a hook that fails
 
 
 def _withdraw_decisions(ended: Sequence[Job]) -> None:

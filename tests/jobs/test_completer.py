@@ -11,7 +11,7 @@ from django.db import OperationalError
 
 from jobs.failpoints import arm, disarm
 from jobs.models import Job, JobEvent
-from jobs.operations import leases
+from jobs.operations import leases, permits
 from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.operations.outcomes import Ended
 from jobs.states import Status
@@ -61,6 +61,28 @@ def test_what_is_stored_is_not_taken_for_lost_when_what_ended_with_it_is_stored_
     assert set(Job.objects.values_list("status", flat=True)) == {Status.COMPLETED}
     told = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert told == ["the ends of 1 jobs are not stored yet"]
+
+
+def test_a_database_that_goes_away_after_an_end_was_stored_ends_no_thread(
+    completer: tuple[Completer, list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [enqueue(ECHO, Plan(), scope="test:1") for _ in range(2)]
+    worker = leases.register(name="w", queues=["system"], slots=2)
+    first, second = leases.claim([Ticket(job.pk, job.token) for job in jobs], worker_id=worker.pk)
+    asked: list[object] = []
+
+    def away(names: object) -> bool:
+        asked.append(names)
+        raise OperationalError("the database is away")
+
+    monkeypatch.setattr(permits, "given_up", lambda left, ended: {"queue:system"})
+    monkeypatch.setattr(permits, "_hold_back", away)
+    thread, stored = completer
+    thread.put(_done(first))
+    wait_until(lambda: asked)
+    thread.put(_done(second))
+    wait_until(lambda: len(stored) == 2)
+    assert set(Job.objects.values_list("status", flat=True)) == {Status.COMPLETED}
 
 
 def test_ends_wait_for_those_of_jobs_that_have_yet_to_begin(
