@@ -83,6 +83,7 @@ def become(command: list[str], environment: dict[str, str], directory: str, log:
     os.environ.update(environment)
     os.chdir(directory)
     forget_ours()
+    sys.path[:0] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
     _, *arguments = command
     if arguments[0] == "-m":
         _, module, *arguments = arguments

@@ -1,10 +1,11 @@
 """The pytest plugin: ``pytest_plugins = ["queueproject.testing.plugin"]`` in one's ``conftest.py``.
 
-Nothing of Django is imported before a fixture is used, so that a conftest can set the environment first.
+No setting is read before the conftest has run, so that it can set the environment first.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,15 @@ if TYPE_CHECKING:
     from queueproject.testing.nursery import Nursery
     from queueproject.testing.processes import Stack
     from queueproject.testing.streams import EventStream
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure() -> None:
+    """Read the settings that the conftest has named: pytest-django sets Django up only where that was done."""
+    from django.conf import settings
+
+    if "DJANGO_SETTINGS_MODULE" in os.environ:
+        settings.INSTALLED_APPS  # noqa: B018
 
 
 @pytest.fixture(scope="session")

@@ -102,7 +102,8 @@ class Stack:
     def _spawn(self, name: str, arguments: list[str], project: Path | str) -> Process:
         python, *rest = self._command(name)
         command = [python, *(part.replace(str(commands.PROJECT), str(project)) for part in rest), *arguments]
-        environment = {**os.environ, "DATABASE_URL": database_url(), **self._environment}
+        ours = {"DATABASE_URL": database_url(), "PYTHONPATH": python_path()}
+        environment = {**os.environ, **ours, **self._environment}
         start = self._nursery.start if self._nursery else spawn
         return start(command, environment=environment, directory=Path(project), log=self._log_file(name))
 
@@ -163,6 +164,13 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def python_path() -> str:
+    """Where the tests' own modules are found, for other processes: what is neither installed nor the project's."""
+    known = {str(commands.PROJECT), ""}
+    installed = (sys.prefix, sys.base_prefix)
+    return os.pathsep.join(path for path in sys.path if path not in known and not path.startswith(installed))
 
 
 def database_url() -> str:
