@@ -10,16 +10,16 @@ import pytest
 
 from jobs import queue_settings
 from jobs.models import Job
-from jobs.models_metrics import QueueSettings
-from jobs.operations import controls, dispatch, leases, operating, permits
-from jobs.operations.enqueue import enqueue, enqueue_many
+from jobs.operations import controls, dispatch, operating, permits
+from jobs.operations.enqueue import enqueue_many
 from jobs.operations.operator import Operator
-from jobs.operations.outcomes import Ended, settle
 from jobs.scheduler.due import run_due
 from jobs.states import Status
 from jobs.testing.running import end_delays
 from jobs.transport import transport
+from tests.jobs import under_limits
 from tests.jobs.kinds import ECHO, Plan
+from tests.jobs.under_limits import bound, claim, end, held_back
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -33,20 +33,14 @@ def _nothing_kept() -> Iterator[None]:
 
 
 def ask(game: str, count: int = 1, **options: object) -> list[Job]:
-    return [enqueue(ECHO, Plan(), scope=game, **options) for _ in range(count)]  # type: ignore[arg-type]
+    return under_limits.ask(count, scope=game, **options)
 
 
 def take() -> Job:
     """The next job, claimed as by a worker with one free slot."""
-    worker = leases.register(name="w", queues=["system"], slots=1)
     dispatch.rebuild("system")
-    (job,) = leases.claim_next(["system"], limit=1, worker_id=worker.pk)
+    (job,) = claim(limit=1)
     return job
-
-
-def end(job: Job) -> None:
-    ended = Ended(job_id=job.pk, token=job.token, lane_id=job.lane_id, parent_id=None, result={"text": ""})
-    assert settle([ended]) == {job.pk}
 
 
 def turns(count: int, then: Callable[[str], object] = str) -> list[str]:
@@ -136,17 +130,14 @@ def by() -> Operator:
 
 
 def test_those_held_back_lose_no_turn_to_those_who_come_meanwhile() -> None:
-    QueueSettings.objects.create(queue="system", concurrency=1)
-    queue_settings.forget()
+    bound(concurrency=1)
     ask("a", 10)
     running = take()
     dispatch.rebuild("system")
-    worker = leases.register(name="w", queues=["system"], slots=9)
-    assert leases.claim_next(["system"], limit=9, worker_id=worker.pk) == []
-    assert Job.objects.exclude(held_back_by="").count() == 9
+    assert claim() == []
+    assert held_back() == 9
     ask("b", 10)
-    QueueSettings.objects.all().delete()
-    queue_settings.forget()
+    bound(concurrency=None)
     permits.let_in_all()
     end(running)
     assert Counter(turns(8)) == {"a": 4, "b": 4}
@@ -182,10 +173,5 @@ def test_the_next_in_many_lanes_of_a_game_take_turns_with_another() -> None:
     heads = [ask("a", 2, ordering_key=f"lane:{n}")[0] for n in range(6)]
     claimed = [take() for _ in heads]
     ask("b", 10)
-    settle(
-        [
-            Ended(job_id=job.pk, token=job.token, lane_id=job.lane_id, parent_id=None, result={"text": ""})
-            for job in claimed
-        ]
-    )
+    end(*claimed)
     assert Counter(turns(8)) == {"a": 4, "b": 4}

@@ -24,7 +24,7 @@ from jobs.scheduler.sweep import Sweep
 from jobs.states import Status
 from jobs.transport import transport
 from tests.jobs.kinds import ECHO, Plan
-from tests.jobs.test_limits import ask, bound, claim, end, held_back, limit
+from tests.jobs.under_limits import ask, bound, claim, end, held_back, limit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

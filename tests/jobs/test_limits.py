@@ -21,12 +21,12 @@ from jobs.errors import Invalid, Refused
 from jobs.events.ledger import ledger
 from jobs.invariants import broken
 from jobs.models import Job, Scope
-from jobs.models_limits import Bucket, Limit
+from jobs.models_limits import Bucket
 from jobs.models_metrics import QueueSettings, Rollup
 from jobs.operations import admission, admitting, controls, dispatch, leases, permits
 from jobs.operations.asking import OptionFields
 from jobs.operations.enqueue import enqueue, enqueue_many
-from jobs.operations.outcomes import Ended, How, settle
+from jobs.operations.outcomes import How
 from jobs.rates import BadRate, Rate, parse_rates
 from jobs.states import Status
 from jobs.testing import run_next, run_until_idle
@@ -35,6 +35,7 @@ from jobs.why import Reason, why_waiting
 from queueproject.env import QueueDefaults
 from tests.jobs import kinds
 from tests.jobs.kinds import CHILD, ECHO, FAMILY, PARENT, TAGGED, Plan
+from tests.jobs.under_limits import ask, bound, claim, end, held_back, limit
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -50,40 +51,6 @@ def _nothing_kept() -> Iterator[None]:
     yield
     failpoints.disarm()
     queue_settings.forget()
-
-
-def bound(**fields: object) -> None:
-    """Set limits of the queue ``system``."""
-    QueueSettings.objects.update_or_create(queue="system", defaults=fields)
-    queue_settings.forget()
-
-
-def limit(key: str, concurrency: int | None) -> None:
-    Limit.objects.update_or_create(key=key, defaults={"concurrency": concurrency})
-    queue_settings.forget()
-
-
-def ask(count: int, **options: object) -> list[Job]:
-    return [enqueue(ECHO, Plan(text=str(n)), **options) for n in range(count)]  # type: ignore[arg-type]
-
-
-def claim(limit: int = 100, queue: str = "system") -> list[Job]:
-    worker = leases.register(name="w", queues=[queue], slots=100)
-    return leases.claim_next([queue], limit=limit, worker_id=worker.pk)
-
-
-def end(*jobs: Job, how: How = How.DONE) -> None:
-    ends = [
-        Ended(
-            job_id=job.pk, token=job.token, lane_id=job.lane_id, parent_id=job.parent_id, how=how, result={"text": ""}
-        )
-        for job in jobs
-    ]
-    assert settle(ends) == {job.pk for job in jobs}
-
-
-def held_back() -> int:
-    return Job.objects.exclude(held_back_by="").count()
 
 
 # -- concurrency -------------------------------------------------------------------------------------------------
