@@ -135,15 +135,16 @@ def _single(book: Ledger, job: Job, options: Options) -> Job:
     if existing := same.first():
         return existing
     try:
-        with ledger():
-            insert(book, [job], options)
-            return job
+        return _made(book, job, options)
     except IntegrityError:
-        # Another transaction made it between our look and our insert; it has committed by now.
-        existing = same.first()
-        if existing is None:
-            raise
-        return existing
+        # Another transaction made it between our look and our insert, and has committed; it may even have ended by now.
+        return same.first() or _made(book, job, options)
+
+
+def _made(book: Ledger, job: Job, options: Options) -> Job:
+    with ledger():
+        insert(book, [job], options)
+    return job
 
 
 def _take_over(waiting: Job, new: Job) -> Job:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import pytest
@@ -11,8 +11,10 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from jobs.errors import Invalid
+from jobs.events.ledger import Ledger
 from jobs.models import IfDead, Job, JobEvent
-from jobs.operations import leases
+from jobs.operations import births, leases
+from jobs.operations.asking import Options, new_job
 from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.operations.outcomes import Ended, How, settle
 from jobs.scheduler.due import run_released
@@ -63,6 +65,22 @@ def test_a_unique_job_is_the_same_one_while_it_is_open() -> None:
     assert enqueue(ECHO, Plan(text="b"), unique="nightly").pk == first.pk
     run_until_idle()
     assert enqueue(ECHO, Plan(text="c"), unique="nightly").pk != first.pk
+
+
+def test_a_unique_job_is_made_where_another_was_in_its_way_that_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    inserts: list[str] = []
+
+    def behind_another(book: Ledger, jobs: Sequence[Job], options: Options) -> None:
+        inserts.append(jobs[0].unique_key)
+        if len(inserts) == 1:  # gone when our insert is undone
+            births.insert(book, [new_job(ECHO, {}, options)], options)
+        births.insert(book, jobs, options)
+
+    monkeypatch.setattr("jobs.operations.enqueue.insert", behind_another)
+    job = enqueue(ECHO, Plan(text="a"), unique="nightly")
+    assert inserts == ["nightly"] * 2
+    assert Job.objects.get().pk == job.pk
+    assert [event.event for event in job.events.all()] == ["job.queued"]
 
 
 def test_asked_for_again_and_again_it_runs_once_with_what_was_said_last() -> None:
