@@ -98,7 +98,7 @@ def revive(job_id: int, *, by: Operator, payload: dict[str, Any] | None = None) 
 def run_again(job_id: int, *, by: Operator, payload: dict[str, Any] | None = None) -> Job:
     """A new request like one that has ended: its type, payload, owner, scope, lane and options.
 
-    It is not delayed, and waits for no other; it may begin for as long after it was asked for as the old one could.
+    It is not delayed, and waits for no other; it may wait for its first start as long as the old one could.
     """
     old = _request(job_id)
     if not old.ended:
@@ -114,7 +114,7 @@ def run_again(job_id: int, *, by: Operator, payload: dict[str, Any] | None = Non
             scope=old.scope.key if old.scope else "",
             ordering_key=old.lane.key if old.lane else "",
             priority=old.priority,
-            expires_in=old.expires_at - old.created_at if old.expires_at else None,
+            expires_in=_could_wait(old),
             max_attempts=old.max_attempts,
             backoff=old.backoff,
             timeout=_delta(old.timeout_seconds),
@@ -128,13 +128,13 @@ def run_again(job_id: int, *, by: Operator, payload: dict[str, Any] | None = Non
 def promote(job_id: int, *, by: Operator) -> Job:
     """Let a delayed job run now: the scheduler sees to it within ``tick_seconds``. ``Conflict`` if it isn't delayed.
 
-    A job that another one called may be promoted, too: its backoff is cut short, and nothing else changes.
+    If it has not begun, it may wait for that as long from now as it could have from its time. A job that another one
+    called may be promoted, too: its backoff is cut short, and nothing else changes.
     """
     with transaction.atomic():
-        delayed = Job.objects.filter(pk=job_id, status=Status.SCHEDULED)
-        if not delayed.update(scheduled_at=Now()):
-            raise Conflict(f"the job is not delayed, it is {get(job_id).status}", code="not_scheduled")
-        by.record("job.promoted", get(job_id))
+        job = _delayed(job_id)
+        Job.objects.filter(pk=job_id).update(scheduled_at=Now(), expires_at=_expiry(job, timezone.now()))
+        by.record("job.promoted", job)
     return get(job_id)
 
 
@@ -146,16 +146,38 @@ def reschedule(job_id: int, at: datetime, *, by: Operator) -> Job:
     if why := moment_mistake(at):
         raise Invalid("the time is wrong", fields={"scheduled_at": why})
     with transaction.atomic():
-        delayed = Job.objects.filter(pk=job_id, status=Status.SCHEDULED)
-        job = delayed.select_for_update().first()
-        if job is None or job.scheduled_at is None:
-            raise Conflict(f"the job is not delayed, it is {get(job_id).status}", code="not_scheduled")
-        before, expires_at = job.scheduled_at, job.expires_at
-        if expires_at is not None and job.started_at is None:
-            expires_at = max(at, timezone.now()) + (expires_at - before)
-        delayed.update(scheduled_at=at, expires_at=expires_at)
-        by.record("job.rescheduled", get(job_id), before=before.isoformat(), after=at.isoformat())
+        job = _delayed(job_id)
+        expires_at = _expiry(job, max(at, timezone.now()))
+        Job.objects.filter(pk=job_id).update(scheduled_at=at, expires_at=expires_at)
+        before = job.scheduled_at.isoformat() if job.scheduled_at else None
+        by.record("job.rescheduled", job, before=before, after=at.isoformat())
     return get(job_id)
+
+
+def _delayed(job_id: int) -> Job:
+    """The delayed job, locked; ``Conflict``."""
+    job = Job.objects.filter(pk=job_id, status=Status.SCHEDULED).select_for_update().first()
+    if job is None:
+        raise Conflict(f"the job is not delayed, it is {get(job_id).status}", code="not_scheduled")
+    return job
+
+
+def _expiry(job: Job, at: datetime) -> datetime | None:
+    """When a delayed job expires that is to run at another time."""
+    if job.expires_at is None or job.scheduled_at is None or job.started_at is not None:
+        return job.expires_at
+    return at + (job.expires_at - job.scheduled_at)
+
+
+def _could_wait(job: Job) -> timedelta | None:
+    """How long a job could wait for its first start, which a delay is no part of."""
+    if job.expires_at is None:
+        return None
+    since = job.scheduled_at
+    if since is None or (job.started_at is not None and since > job.started_at):  # not a delay, but a backoff
+        runnable = job.events.filter(event__in=("job.queued", "job.pending"), at__lt=job.expires_at)
+        since = runnable.order_by("id").values_list("at", flat=True).first() or job.created_at
+    return job.expires_at - since
 
 
 def reprioritise(job_id: int, priority: int, *, by: Operator) -> Job:

@@ -137,6 +137,23 @@ def test_an_ended_job_is_run_again_as_a_new_one(ada: Operator) -> None:
     assert AuditEntry.objects.get().data["new"] == str(new.public_id)
 
 
+@pytest.mark.parametrize("do", ["permanent", "recover"])
+def test_one_that_was_delayed_may_wait_no_longer_when_it_is_run_again(ada: Operator, do: str) -> None:
+    old = enqueue(FAIL, Plan(do=do), delay=timedelta(days=1), expires_in=timedelta(hours=2))
+    JobEvent.objects.update(at=timezone.now() - timedelta(days=1))
+    Job.objects.update(created_at=timezone.now() - timedelta(days=1))
+    operating.reschedule(old.pk, timezone.now(), by=ada)
+    run_due()
+    run_until_idle()
+    assert fresh(old).ended
+    assert abs(may_begin_for(operating.run_again(old.pk, by=ada)) - timedelta(hours=2)) < timedelta(minutes=1)
+
+
+def test_a_promoted_job_may_wait_as_long_as_it_could_have_later(ada: Operator) -> None:
+    job = enqueue(ECHO, Plan(), delay=timedelta(days=1), expires_in=timedelta(hours=2))
+    assert abs(may_begin_for(operating.promote(job.pk, by=ada)) - timedelta(hours=2)) < timedelta(minutes=1)
+
+
 def test_it_runs_in_its_types_queue_where_its_own_is_no_more(ada: Operator) -> None:
     old = enqueue(ECHO, Plan())
     run_until_idle()
