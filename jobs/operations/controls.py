@@ -15,7 +15,7 @@ from jobs.events.ledger import Ledger, ledger
 from jobs.models import Dependency, IfDead, Job
 from jobs.operations.admission import admit
 from jobs.operations.asking import validated
-from jobs.operations.transitions import Move, apply, cancelled, lock, take_place
+from jobs.operations.transitions import Move, apply, cancelled, lock, take_places
 from jobs.states import OPEN, Status
 
 
@@ -130,7 +130,7 @@ def _revived(job_id: int, payload: dict[str, Any] | None, limited: bool) -> Job:
         if limited:
             admit([job], scope=job.scope.key if job.scope else "")
         changes = _afresh(job) | ({"payload": _accepted(job, payload)} if payload is not None else {})
-        ahead = take_place(book, job) if lane is not None else 0
+        ahead = take_places(book, [job]) if lane is not None else 0
         to = Status.PENDING if ahead else Status.QUEUED
         apply(book, [Move(job, to, "job.revived", {"run": job.run + 1}, changes | {"place": job.place})])
         book.tell(job, "request.queued", {"kind": job.type, "position": ahead})

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from django.db import connection, models
 
 from jobs import sql
-from jobs.models import Job, JobStep, Scope
+from jobs.models import IfDead, Job, JobStep, Scope
 from jobs.operations.fairness import standing
 from jobs.states import BIRTHS, OPEN, Status
 from jobs.transport import Ticket
@@ -319,7 +319,7 @@ def take_places(lane: int, *, first: int, following: int) -> int:
 
 
 def release(lanes: Collection[int], *, full: Collection[str]) -> list[Job]:
-    """Queue the heads of these locked lanes that are pending and depend on nothing that is open.
+    """Queue the heads of these locked lanes that are pending, depend on nothing that is open, and are not doomed.
 
     They are ``ticketed`` unless their queue is one of the ``full``, or older jobs of it wait for a ticket.
     """
@@ -357,7 +357,8 @@ def _release(vendor: str) -> sql.Twofold:
         FROM n
         WHERE jobs_job.id = n.id AND NOT EXISTS (
             SELECT 1 FROM jobs_dependency d JOIN jobs_job o ON o.id = d.on_id
-            WHERE d.job_id = jobs_job.id AND o.status IN ({_OPEN})
+            WHERE d.job_id = jobs_job.id AND o.status <> '{Status.COMPLETED}'
+                AND (d.if_dead = '{IfDead.CANCEL}' OR o.status IN ({_OPEN}))
         )
         RETURNING {sql.returned(Job, _TELLING)}"""
     return and_tell(change, "'job.queued'", "'{}'")._replace(prepared=True)

@@ -281,32 +281,34 @@ def _heads(lanes: Iterable[int]) -> dict[int, int]:
 
 def _release_dependents(book: Ledger, ended: Sequence[Job]) -> None:
     """What waited for these jobs may run, or is called off with one that died."""
-    waiting = list(Dependency.objects.filter(on__in=ended, job__status=Status.PENDING).order_by("job"))
-    if not waiting:
-        return
-    dead = {job.pk for job in ended if job.status != Status.COMPLETED}
-    lost = {row.job_id for row in waiting if row.on_id in dead and row.if_dead == IfDead.CANCEL}
-    for job in lock(lost).values() if lost else ():
-        # In a lane that this transaction has not locked, the service "due" calls it off a moment later.
-        if job.status == Status.PENDING and (job.lane_id is None or job.lane_id in book.lanes):
-            apply(book, [cancelled(job)])
-    _let_run(book, [row.job_id for row in waiting if row.job_id not in lost])
+    waiting = Dependency.objects.filter(on__in=ended, job__status=Status.PENDING).order_by("job")
+    release_pending(book, waiting.values_list("job", flat=True))
 
 
-def _let_run(book: Ledger, ids: Iterable[int]) -> None:
-    """Queue those of these jobs that are pending, at the head of their lane and wait for nothing else.
+def release_pending(book: Ledger, ids: Iterable[int]) -> None:
+    """Look again at pending jobs: call off the doomed, let those run that lead their lane and wait for nothing else.
 
-    A lane that is not locked here is left to the service ``due``.
+    Those of a lane that is not locked here are left to the service ``due``, a moment later.
     """
     ids = list(ids)
-    pending = [job for job in lock(ids).values() if job.status == Status.PENDING] if ids else []
+    pending = _pending(book, ids)
+    lost = doomed(pending) if pending else ()
+    if lost:
+        apply(book, [cancelled(job) for job in pending if job.pk in lost])
+        pending = _pending(book, ids)  # their ends have let others run, or called them off
     if not pending:
         return
-    heads = _heads({job.lane_id for job in pending if job.lane_id in book.lanes})
+    heads = _heads({job.lane_id for job in pending if job.lane_id is not None})
     held = waits_for_others(pending)
     ready = [job for job in pending if job.pk not in held and (job.lane_id is None or heads.get(job.lane_id) == job.pk)]
     if ready:
         apply(book, [Move(job, Status.QUEUED, "job.queued") for job in ready])
+
+
+def _pending(book: Ledger, ids: Collection[int]) -> list[Job]:
+    """Those of these jobs that are pending, locked, in no lane or one that is locked here."""
+    found = [job for job in lock(ids).values() if job.status == Status.PENDING]
+    return [job for job in found if job.lane_id is None or job.lane_id in book.lanes]
 
 
 def waits_for_others(jobs: Iterable[Job]) -> set[int]:
@@ -319,19 +321,6 @@ def doomed(jobs: Iterable[Job]) -> set[int]:
     """The ids of those of these jobs that are to be called off, because one that they depend on came to no result."""
     gone = Dependency.objects.filter(if_dead=IfDead.CANCEL, on__status__in=FINAL - {Status.COMPLETED})
     return set(gone.filter(job__in=[job.pk for job in jobs]).values_list("job", flat=True))
-
-
-def release_pending(book: Ledger, ids: Iterable[int]) -> None:
-    """Look again at pending jobs, whose lanes are locked: call off the doomed, let run what waits for nothing."""
-    locked = lock(ids)
-    lost = doomed(locked.values())
-    apply(book, [cancelled(job) for pk, job in locked.items() if pk in lost and job.status == Status.PENDING])
-    _let_run(book, locked)
-
-
-def take_place(book: Ledger, job: Job) -> int:
-    """Put a job at its lane's tail, the lane being locked; how many unfinished jobs are ahead."""
-    return take_places(book, [job])
 
 
 def take_places(book: Ledger, jobs: Sequence[Job]) -> int:

@@ -15,7 +15,7 @@ from jobs.operations.transitions import (
     doomed,
     lock,
     release_pending,
-    take_place,
+    take_places,
     waits_for_others,
 )
 from jobs.states import FINAL, OPEN, Status
@@ -57,7 +57,7 @@ def _runnable(book: Ledger, job: Job, placed: set[int]) -> Move:
     blocked = bool(waits_for_others([job]))
     if job.lane_id is None or job.place is not None:
         return Move(job, Status.PENDING, "job.pending") if blocked else Move(job, Status.QUEUED, "job.queued")
-    ahead = take_place(book, job) or blocked or job.lane_id in placed
+    ahead = take_places(book, [job]) or blocked or job.lane_id in placed
     placed.add(job.lane_id)
     to, event = (Status.PENDING, "job.pending") if ahead else (Status.QUEUED, "job.queued")
     return Move(job, to, event, changes={"place": job.place})

@@ -46,6 +46,31 @@ def test_who_was_delayed_when_what_it_depends_on_died_does_as_it_was_told(
     assert invariants.broken(liveness=False) == {}
 
 
+@pytest.mark.parametrize("lane", ["", "lane:a"])
+@pytest.mark.parametrize(("if_dead", "end"), [(IfDead.CANCEL, Status.CANCELLED), (IfDead.RUN, Status.COMPLETED)])
+def test_who_depends_on_one_that_died_and_on_one_that_is_called_off_with_it_ends_once(
+    lane: str, if_dead: IfDead, end: Status
+) -> None:
+    died = enqueue(FAIL, Plan(do="permanent"), ordering_key=lane)
+    between = enqueue(ECHO, Plan(), depends_on=[died], ordering_key=lane)
+    last = enqueue(ECHO, Plan(), depends_on=[died, between], if_dead=if_dead, ordering_key=lane)
+    run_until_idle()
+    assert [status(job) for job in (died, between, last)] == [Status.DEAD, Status.CANCELLED, end]
+    assert invariants.broken(liveness=False) == {}
+
+
+def test_a_lane_that_opens_lets_nobody_run_in_spite_of_one_that_died_elsewhere() -> None:
+    head = enqueue(ECHO, Plan(), ordering_key="lane:a")
+    died = enqueue(FAIL, Plan(do="permanent"), priority=-1)
+    doomed = enqueue(ECHO, Plan(), depends_on=[died], ordering_key="lane:a")
+    last = enqueue(ECHO, Plan(), ordering_key="lane:a")
+    run_next(), run_next()
+    assert [status(job) for job in (died, head, doomed)] == [Status.DEAD, Status.COMPLETED, Status.PENDING]
+    assert invariants.broken(liveness=False) == {}
+    run_released()
+    assert (status(doomed), status(last)) == (Status.CANCELLED, Status.QUEUED)
+
+
 def test_nobody_is_put_before_one_for_whom_it_waits_through_others() -> None:
     late = enqueue(ECHO, Plan(), ordering_key="lane:a", delay=HOUR)
     between = enqueue(ECHO, Plan(), depends_on=[late])
