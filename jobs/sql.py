@@ -25,6 +25,9 @@ M = TypeVar("M", bound=models.Model)
 
 PREPARED_ROWS = 8
 
+INSERT_ROWS = 1000
+"""The most new rows of a kind that one statement writes: bounds what is held in memory as text."""
+
 Rows = Sequence[Mapping[str, Any]]
 
 

@@ -22,9 +22,6 @@ from jobs.models import Job, Lane, Scope
 from jobs.states import RequestStatus
 from jobs.transport import Push, transport
 
-INSERT_ROWS = 2000
-"""The most events in one statement: bounds what is held in memory as text."""
-
 
 class LedgerError(RuntimeError):
     """The caller's transaction would break the lock order; the message says what to name."""
@@ -177,10 +174,10 @@ class Ledger:
 
     def _write_events(self) -> None:
         scopes = {event.scope for event in self.events if event.scope is not None}
-        if len(self.events) > INSERT_ROWS:  # several statements, which together lock in the order of ids
+        if len(self.events) > sql.INSERT_ROWS:  # several statements, which together lock in the order of ids
             list(Scope.objects.select_for_update(no_key=True).filter(pk__in=scopes).order_by("pk").values_list("pk"))
-        for index in range(0, len(self.events), INSERT_ROWS):
-            rows = _rows(self.events[index : index + INSERT_ROWS])
+        for index in range(0, len(self.events), sql.INSERT_ROWS):
+            rows = _rows(self.events[index : index + sql.INSERT_ROWS])
             self.heads |= dict(_write(connection.vendor).execute(rows))
 
     def _after_commit(self) -> None:

@@ -18,9 +18,6 @@ from jobs.operations.fairness import standing
 from jobs.states import BIRTHS, OPEN, Status
 from jobs.transport import Ticket
 
-INSERT_ROWS = 1000
-"""The most jobs in one statement: bounds what is held in memory as text."""
-
 
 class Done(NamedTuple):
     """A job's plain end: the claim, and what came of it. ``result`` is a JSON value."""
@@ -130,8 +127,8 @@ def insert(jobs: Sequence[Job], *, room: int) -> bool:
     one's timeline begins with how it was born.
     """
     leads = [
-        _insert_some(jobs[index : index + INSERT_ROWS], max(room - index, 0))
-        for index in range(0, len(jobs), INSERT_ROWS)
+        _insert_some(jobs[index : index + sql.INSERT_ROWS], max(room - index, 0))
+        for index in range(0, len(jobs), sql.INSERT_ROWS)
     ]
     return leads[0]
 
