@@ -66,7 +66,13 @@ def held_by(answer: Shape) -> str:
 
 def place(asked: Asked) -> str:
     """Where in line it stands."""
-    where = f"in line, {asked.position} ahead" if asked.position else "in line, next"
+    match asked.position:
+        case None:
+            where = "in line"
+        case 0:
+            where = "in line, next"
+        case ahead:
+            where = f"in line, {ahead} ahead"
     return f"{where}, waiting for a decision on {asked.behind}" if asked.behind else where
 
 

@@ -139,15 +139,21 @@ def test_what_takes_too_long_is_told(stack: Stack, game: Game, token: str, plain
     assert console.end() == 1
 
 
-def test_who_leaves_the_game_or_was_never_in_it_is_told_and_sent_away(
+def test_who_leaves_the_game_whose_token_is_revoked_or_who_was_never_in_it_is_told_and_sent_away(
     stack: Stack, game: Game, cast: Cast, token: str, plain: Start
 ) -> None:
     stack.start("web", **QUICK)
     console = plain(stack.base_url, token, str(game.pk))
-    console.says("connection: connected")
+    given, secret = tokens.issue(cast.player2, "console", Scope.values)
+    other = plain(stack.base_url, secret, str(game.pk))
+    for each in (console, other):
+        each.says("connection: connected")
     Membership.objects.filter(user=cast.player1, game=game).delete()
-    console.says("error: ", timeout=30)
-    assert console.end() == 1
+    tokens.revoke(given)
+    for each in (console, other):
+        each.says("error: ", timeout=30)
+        assert each.end() == 1
+        assert not any("Traceback" in line for line in each.lines)
     stranger = tokens.issue(cast.stranger, "console", Scope.values)[1]
     assert plain(stack.base_url, stranger, str(game.pk)).end() == 1
     assert plain(stack.base_url, "qp_nonsense", str(game.pk)).end() == 1
