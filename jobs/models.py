@@ -173,7 +173,13 @@ class Job(models.Model):
                 condition=models.Q(started_at__isnull=False) & ~models.Q(status="running"),
             ),
             models.Index(
-                "held_back_by", "priority", "rank", "id", name="job_held_back", condition=~models.Q(held_back_by="")
+                "held_back_by",
+                "queue",
+                "priority",
+                "rank",
+                "id",
+                name="job_held_back_in",
+                condition=~models.Q(held_back_by=""),
             ),
             models.Index(
                 "concurrency_key",
