@@ -34,7 +34,12 @@ def limits(jobs_per_second: float) -> dict[str, int]:
     """How many jobs of each concurrency key may be under way, and ``queue:`` how many run in the bounded queue."""
     shares = {key: share / sum(KEYS.values()) for key, share in KEYS.items() if key}
     shares |= {"model": sum(shares.values()), f"queue:{BOUND}": _share_of_queue(), **CALLED}
-    return {name: FEW + ceil(jobs_per_second * share * HELD_SECONDS) for name, share in shares.items()}
+    return {name: _most(jobs_per_second, share) for name, share in shares.items()}
+
+
+def _most(jobs_per_second: float, share: float) -> int:
+    """Never more than there mostly are when all lanes are busy: that would bound nothing."""
+    return min(FEW + ceil(jobs_per_second * share * HELD_SECONDS), ceil(LANES * share))
 
 
 def environment(jobs_per_second: float) -> dict[str, str]:
