@@ -42,6 +42,11 @@ class Completer:
         """Hand over one end; called by the slots."""
         self._ended.put(ended)
 
+    @property
+    def alive(self) -> bool:
+        """Whether anything would be stored."""
+        return self._thread.is_alive()
+
     def close(self, timeout_seconds: float) -> None:
         """Store what is there and end the thread."""
         self._ended.put(None)

@@ -66,19 +66,32 @@ class Worker:
     # -- life ----------------------------------------------------------------------------------------------------
 
     def work(self) -> bool:
-        """Work until told to stop; ``True`` when everything was finished in time."""
+        """Work until told to stop; ``True`` when everything was finished in time.
+
+        Raises what can't be lived with, a defect or a thread of ours that has died, once all was handed back.
+        """
         use_direct_connection()
         if not self._born():
             self.completer.close(0.0)
             self.slots.close()
             return True
         logger.info("worker %s listens on %s with %s slots", self.name, ", ".join(self.queues), self.slots.size)
-        while not self._stopping.is_set():
-            try:
-                self._turn()
-            except Error:
-                self._without_database()
+        try:
+            while not self._stopping.is_set():
+                self._live()
+        except Exception:
+            self._deadline = 0.0
+            self._shut_down()
+            raise
         return self._shut_down()
+
+    def _live(self) -> None:
+        if not (self.completer.alive and self.pulse.alive):
+            raise RuntimeError("the thread that stores ends or the one that beats has died: this worker is of no use")
+        try:
+            self._turn()
+        except Error:
+            self._without_database()
 
     def _born(self) -> bool:
         """Register, however long the database is away; ``False`` when told to stop before."""

@@ -40,6 +40,11 @@ class Pulse:
         and what it claimed would be taken from it at once."""
         return time.monotonic() < self._trusted_until
 
+    @property
+    def alive(self) -> bool:
+        """Whether there will be another beat."""
+        return self._thread.is_alive()
+
     def _renew(self, began: float, worker_id: int) -> None:
         self.worker_id = worker_id
         self._trusted_until = began + settings.CONFIG.lease_seconds

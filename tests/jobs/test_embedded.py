@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.db import OperationalError
 
 from jobs.embedded import Embedded
+from jobs.models import JobEvent
 from jobs.models import Worker as WorkerRow
 from jobs.operations import leases
+from jobs.operations.enqueue import enqueue
 from jobs.scheduler.loop import Scheduler
+from jobs.worker import completer
 from jobs.worker.process import Worker
+from jobs.worker.pulse import Pulse
+from tests.jobs.kinds import ECHO, Plan
 from tests.waiting import wait_until
 
 
@@ -70,3 +76,38 @@ def test_one_that_never_had_a_database_stops_when_told_to(monkeypatch: pytest.Mo
     with Embedded(slots=1) as embedded:
         assert asked.wait(20)
     assert not embedded.died
+
+
+def defect(*_: Any) -> None:
+    raise ValueError("a defect")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_worker_that_stores_no_ends_any_more_hands_its_jobs_back_and_ends(
+    config: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config(poll_seconds=0.05)
+    monkeypatch.setattr(completer, "settle_alone", defect)
+    died = threading.Event()
+    with Embedded(slots=1, ended=died.set) as embedded:
+        job = enqueue(ECHO, Plan())
+        assert died.wait(20)
+    assert embedded.died
+    assert [*JobEvent.objects.filter(job=job).order_by("pk").values_list("event", flat=True)][1:] == [
+        "job.started",
+        "job.released",
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_worker_whose_heart_no_longer_beats_ends(
+    config: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config(poll_seconds=0.05)
+    monkeypatch.setattr(Pulse, "_beat", defect)
+    died = threading.Event()
+    with Embedded(slots=1, ended=died.set) as embedded:
+        assert died.wait(20)
+    assert embedded.died

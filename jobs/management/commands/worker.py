@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 from typing import Any
 
@@ -13,6 +14,8 @@ from django.db import connection
 from jobs.checks import QUEUE
 from jobs.management.console import refuse_deaf, refuse_unmigrated
 from jobs.worker.process import Worker
+
+logger = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
@@ -40,6 +43,11 @@ class Command(BaseCommand):
         worker = Worker(names, slots=concurrency, name=name, max_jobs=max_jobs, burst=burst)
         worker.stop_on_signals()
         gc.freeze()  # what was imported stays: the collector need not look at it again and again
-        worker.work()
+        status = 0
+        try:
+            worker.work()
+        except Exception:
+            logger.exception("the worker ended")
+            status = 1
         # A handler stuck in a thread of its own would keep the interpreter alive; its job has been handed back.
-        os._exit(0)
+        os._exit(status)
