@@ -14,7 +14,7 @@ from django.db import connection, models
 
 from jobs import sql
 from jobs.models import IfDead, Job, JobStep, Scope
-from jobs.operations.fairness import standing
+from jobs.operations import fairness
 from jobs.states import BIRTHS, OPEN, Status
 from jobs.transport import Ticket
 
@@ -182,7 +182,7 @@ def _insert(vendor: str) -> sql.Twofold:
     births = " ".join(f"WHEN '{status}' THEN '{event}'" for status, event in BIRTHS.items())
     back = ("id", "public_id", "created_at", "queued_at", *_STANDING, "run", "token", "status")
     change = f"""
-        WITH stands AS MATERIALIZED ({standing()})
+        WITH stands AS MATERIALIZED ({fairness.standing()})
         INSERT INTO jobs_job ({", ".join([*(str(field.column) for field in shared), *_LATER, *_OWN, *_STANDING])})
         SELECT {", ".join([*values, *_LATER.values(), *own])}, rank + n, {ticketed}
         FROM {sql.table(n="int", **_OWN)} CROSS JOIN stands WHERE true
@@ -219,7 +219,7 @@ def fall_in(jobs: Sequence[Job]) -> None:
 
 def _stands(job: Job) -> tuple[int, int]:
     """The rank of this job, if it were new, and the virtual time."""
-    statement = f"SELECT rank, virtual_time FROM ({standing()}) AS stands"
+    statement = f"SELECT rank, virtual_time FROM ({fairness.standing()}) AS stands"
     ((rank, virtual_time),) = sql.ask(statement, queue=job.queue, fair_key=job.fair_key, priority=job.priority)
     return rank, virtual_time
 
@@ -326,7 +326,8 @@ def release(lanes: Collection[int], *, full: Collection[str]) -> list[Job]:
 
 @cache
 def _release(vendor: str) -> sql.Twofold:
-    stands = standing(queue="n.queue", fair_key="n.fair_key", priority="n.priority")
+    virtual_time = fairness.virtual_time(queue="p.queue", priority="p.priority")
+    rank = fairness.rank(at="t.at", queue="n.queue", fair_key="n.fair_key", priority="n.priority")
     change = f"""
         WITH f AS MATERIALIZED (SELECT * FROM {sql.table(id="bigint")}),
         h AS MATERIALIZED (
@@ -342,6 +343,9 @@ def _release(vendor: str) -> sql.Twofold:
         n AS MATERIALIZED (
             SELECT *, row_number() OVER (PARTITION BY queue, priority, fair_key, started_at IS NULL ORDER BY id) AS nth
             FROM k WHERE status = '{Status.PENDING}'
+        ),
+        t AS MATERIALIZED (
+            SELECT queue, priority, ({virtual_time}) AS at FROM (SELECT DISTINCT queue, priority FROM n) AS p
         )
         UPDATE jobs_job
         SET status = '{Status.QUEUED}', queued_at = {sql.now()}, ticketed = {_outside("jobs_job.queue", "full")}
@@ -349,9 +353,8 @@ def _release(vendor: str) -> sql.Twofold:
                 SELECT 1 FROM jobs_job w WHERE w.queue = jobs_job.queue AND w.status = '{Status.QUEUED}'
                     AND w.held_back_by = '' AND w.ticketed = false
             ),
-            rank = CASE WHEN n.started_at IS NULL THEN (SELECT rank FROM ({stands}) AS stands) + n.nth - 1
-                ELSE jobs_job.rank END
-        FROM n
+            rank = CASE WHEN n.started_at IS NULL THEN ({rank}) + n.nth - 1 ELSE jobs_job.rank END
+        FROM n JOIN t ON t.queue = n.queue AND t.priority = n.priority
         WHERE jobs_job.id = n.id AND NOT EXISTS (
             SELECT 1 FROM jobs_dependency d JOIN jobs_job o ON o.id = d.on_id
             WHERE d.job_id = jobs_job.id AND o.status <> '{Status.COMPLETED}'
