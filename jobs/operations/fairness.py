@@ -5,8 +5,8 @@ virtual time is the highest rank that has begun, or one less than the next in li
 when it may run for the first time: no less than the virtual time, and after those of its flow that wait, or that have
 begun at this time. Jobs are handed out by rank.
 
-These are queries of one row, by index look-ups; their parameters can be other SQL. ``LIMIT`` keeps PostgreSQL from
-looking up once for each time that a result is used.
+All by index look-ups. ``LIMIT`` and ``MATERIALIZED`` keep PostgreSQL from looking up once for each time that a result
+is used.
 """
 
 _NEXT = (
@@ -21,7 +21,7 @@ def _next(column: str, queue: str, *, ticketed: bool, within: str = "") -> str:
     return _NEXT.format(column=column, queue=queue, ticketed=str(ticketed).lower(), within=within)
 
 
-def virtual_time(*, queue: str, priority: str) -> str:
+def _virtual_time(*, queue: str, priority: str) -> str:
     """How far a priority of a queue has come."""
     here = f"AND priority = {priority}"
     begun = f"SELECT max(rank) AS rank FROM jobs_job WHERE queue = {queue} {here} AND {{}}"
@@ -39,7 +39,7 @@ def virtual_time(*, queue: str, priority: str) -> str:
         ) AS looked_up"""
 
 
-def rank(*, at: str, queue: str, fair_key: str, priority: str) -> str:
+def _rank(*, at: str, queue: str, fair_key: str, priority: str) -> str:
     """What the next job of a flow gets, ``at`` this virtual time."""
     flow = f"FROM jobs_job WHERE queue = {queue} AND priority = {priority} AND fair_key = {fair_key}"
     served = [f"EXISTS (SELECT 1 {flow} AND rank = {at} AND {begun})" for begun in (_RUNS, _RAN)]
@@ -50,6 +50,19 @@ def rank(*, at: str, queue: str, fair_key: str, priority: str) -> str:
                 (SELECT max(rank) {flow} AND status = 'queued') AS last
             LIMIT 1
         ) AS placed"""
+
+
+def ranks(of: str) -> str:
+    """The ``id`` and ``rank`` of each in a table ``of`` jobs that take their turn now, in the order of its ``n``."""
+    rank = _rank(at="t.at", queue="j.queue", fair_key="j.fair_key", priority="j.priority")
+    return f"""
+        WITH t AS MATERIALIZED (
+            SELECT queue, priority, ({_virtual_time(queue="p.queue", priority="p.priority")}) AS at
+            FROM (SELECT DISTINCT queue, priority FROM {of}) AS p
+        )
+        SELECT id, ({rank}) + nth - 1 AS rank
+        FROM (SELECT *, row_number() OVER (PARTITION BY queue, priority, fair_key ORDER BY n) AS nth FROM {of}) AS j
+        JOIN t ON t.queue = j.queue AND t.priority = j.priority"""
 
 
 def standing() -> str:
@@ -67,10 +80,10 @@ def standing() -> str:
         behind
     FROM (
         SELECT
-            *, ({rank(at="virtual_time", queue=queue, fair_key="%(fair_key)s", priority=priority)}) AS rank
+            *, ({_rank(at="virtual_time", queue=queue, fair_key="%(fair_key)s", priority=priority)}) AS rank
         FROM (
             SELECT
-                ({virtual_time(queue=queue, priority=priority)}) AS virtual_time,
+                ({_virtual_time(queue=queue, priority=priority)}) AS virtual_time,
                 {_next("priority", queue, ticketed=True)} AS first_priority,
                 {_next("rank", queue, ticketed=True)} AS first_rank,
                 {_next("rank", queue, ticketed=False)} IS NOT NULL AS behind

@@ -200,28 +200,30 @@ def _cast(field: models.Field[Any, Any]) -> str:
 
 def line_up(jobs: Iterable[Job]) -> None:
     """Rank these locked jobs as if they were new, in their order."""
-    flows: dict[tuple[str, int, str], list[Job]] = {}
-    for job in jobs:
-        flows.setdefault((job.queue, job.priority, job.fair_key), []).append(job)
-    for flow in flows.values():
-        first, _ = _stands(flow[0])
-        for n, job in enumerate(flow):
-            job.rank = first + n
-    Job.objects.bulk_update([job for flow in flows.values() for job in flow], ["rank"])
+    by_id = {job.pk: job for job in jobs}
+    columns = ("queue", "priority", "fair_key")
+    rows = [{"id": pk, "n": n, **{c: getattr(job, c) for c in columns}} for n, (pk, job) in enumerate(by_id.items())]
+    if rows:
+        for pk, rank in sql.execute(_line_up(connection.vendor), rows):
+            by_id[pk].rank = rank
+
+
+@cache
+def _line_up(vendor: str) -> str:
+    return f"""
+        WITH f AS MATERIALIZED (
+            SELECT * FROM {sql.table(id="bigint", n="int", queue="text", priority="int", fair_key="text")}
+        ),
+        r AS MATERIALIZED ({fairness.ranks("f")})
+        UPDATE jobs_job SET rank = r.rank FROM r WHERE jobs_job.id = r.id RETURNING jobs_job.id, jobs_job.rank"""
 
 
 def fall_in(jobs: Sequence[Job]) -> None:
     """Rank these locked jobs, which have begun in another priority, by the virtual time, which so stays what it is."""
     for job in jobs:
-        _, job.rank = _stands(job)
+        of = {"queue": job.queue, "fair_key": job.fair_key, "priority": job.priority}
+        ((job.rank,),) = sql.ask(f"SELECT virtual_time FROM ({fairness.standing()}) AS stands", **of)
     Job.objects.bulk_update(jobs, ["rank"])
-
-
-def _stands(job: Job) -> tuple[int, int]:
-    """The rank of this job, if it were new, and the virtual time."""
-    statement = f"SELECT rank, virtual_time FROM ({fairness.standing()}) AS stands"
-    ((rank, virtual_time),) = sql.ask(statement, queue=job.queue, fair_key=job.fair_key, priority=job.priority)
-    return rank, virtual_time
 
 
 # -- claim -------------------------------------------------------------------------------------------------------
@@ -326,8 +328,6 @@ def release(lanes: Collection[int], *, full: Collection[str]) -> list[Job]:
 
 @cache
 def _release(vendor: str) -> sql.Twofold:
-    virtual_time = fairness.virtual_time(queue="p.queue", priority="p.priority")
-    rank = fairness.rank(at="t.at", queue="n.queue", fair_key="n.fair_key", priority="n.priority")
     change = f"""
         WITH f AS MATERIALIZED (SELECT * FROM {sql.table(id="bigint")}),
         h AS MATERIALIZED (
@@ -340,21 +340,17 @@ def _release(vendor: str) -> sql.Twofold:
             SELECT id, status, queue, fair_key, priority, started_at FROM jobs_job
             WHERE {sql.among("h")} ORDER BY id {sql.locked()}
         ),
-        n AS MATERIALIZED (
-            SELECT *, row_number() OVER (PARTITION BY queue, priority, fair_key, started_at IS NULL ORDER BY id) AS nth
-            FROM k WHERE status = '{Status.PENDING}'
-        ),
-        t AS MATERIALIZED (
-            SELECT queue, priority, ({virtual_time}) AS at FROM (SELECT DISTINCT queue, priority FROM n) AS p
-        )
+        n AS MATERIALIZED (SELECT *, id AS n FROM k WHERE status = '{Status.PENDING}'),
+        fresh AS MATERIALIZED (SELECT * FROM n WHERE started_at IS NULL),
+        r AS MATERIALIZED ({fairness.ranks("fresh")})
         UPDATE jobs_job
         SET status = '{Status.QUEUED}', queued_at = {sql.now()}, ticketed = {_outside("jobs_job.queue", "full")}
             AND NOT EXISTS (
                 SELECT 1 FROM jobs_job w WHERE w.queue = jobs_job.queue AND w.status = '{Status.QUEUED}'
                     AND w.held_back_by = '' AND w.ticketed = false
             ),
-            rank = CASE WHEN n.started_at IS NULL THEN ({rank}) + n.nth - 1 ELSE jobs_job.rank END
-        FROM n JOIN t ON t.queue = n.queue AND t.priority = n.priority
+            rank = COALESCE(r.rank, jobs_job.rank)
+        FROM n LEFT JOIN r ON r.id = n.id
         WHERE jobs_job.id = n.id AND NOT EXISTS (
             SELECT 1 FROM jobs_dependency d JOIN jobs_job o ON o.id = d.on_id
             WHERE d.job_id = jobs_job.id AND o.status <> '{Status.COMPLETED}'

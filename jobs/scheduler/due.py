@@ -46,15 +46,15 @@ def run_due() -> float:
         return settings.CONFIG.tick_seconds
     with ledger(lanes={lane for _, lane in found if lane is not None}) as book:
         jobs = [job for job in lock([pk for pk, _ in found]).values() if job.status == Status.SCHEDULED]
-        lost = doomed(jobs)
+        lost, held = doomed(jobs), waits_for_others(jobs)
         placed: set[int] = set()
-        apply(book, [cancelled(job) if job.pk in lost else _runnable(book, job, placed) for job in jobs])
+        runnable = [_runnable(book, job, placed, blocked=job.pk in held) for job in jobs if job.pk not in lost]
+        apply(book, [*runnable, *(cancelled(job) for job in jobs if job.pk in lost)])
     return 0.0 if len(found) == BATCH else settings.CONFIG.tick_seconds
 
 
-def _runnable(book: Ledger, job: Job, placed: set[int]) -> Move:
+def _runnable(book: Ledger, job: Job, placed: set[int], *, blocked: bool) -> Move:
     """``placed``: the lanes in which one of this batch has just taken its place, which no query sees yet."""
-    blocked = bool(waits_for_others([job]))
     if job.lane_id is None or job.place is not None:
         return Move(job, Status.PENDING, "job.pending") if blocked else Move(job, Status.QUEUED, "job.queued")
     ahead = take_places(book, [job]) or blocked or job.lane_id in placed

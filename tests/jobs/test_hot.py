@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
+from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
 from jobs import limits, queue_settings, sql
@@ -20,6 +22,7 @@ from jobs.operations import hot, leases
 from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.operations.outcomes import Ended, settle
 from jobs.pauses import pauses
+from jobs.scheduler.due import run_due
 from jobs.states import Status
 from jobs.transport import Ticket, connect, transport
 from jobs.worker.rq import RegisteredWorker
@@ -274,3 +277,14 @@ def test_a_worker_that_finds_nothing_waits_in_redis_itself(config: Callable[...,
 
 def test_a_job_called_by_itself_costs_two_commands() -> None:
     assert commands(lambda: enqueue(ECHO, Plan())) == {"sadd": 1, "rpush": 1}
+
+
+def test_jobs_that_fall_due_together_cost_as_many_statements_as_one() -> None:
+    def due(count: int) -> int:
+        for number in range(count):
+            enqueue(ECHO, Plan(), scope=f"game:{number}", delay=timedelta(hours=1))
+        Job.objects.filter(status=Status.SCHEDULED).update(scheduled_at=Now() - timedelta(seconds=1))
+        return statements(run_due)
+
+    assert due(20) == due(1)
+    assert not Job.objects.filter(status=Status.SCHEDULED).exists()
