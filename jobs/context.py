@@ -57,8 +57,8 @@ class Runtime(Protocol):
     def report(self, context: JobContext, progress: dict[str, Any]) -> None:
         """Take note of a handler's progress; only the latest matters."""
 
-    def speak(self, context: JobContext) -> None:
-        """Tell soon what of the context is ``untold``. Never waits: coroutines call it."""
+    def speak(self, context: JobContext, *, at_once: bool = False) -> None:
+        """Tell soon what of the context is ``untold``, or at once. Never waits: coroutines call it."""
 
 
 def timeout_seconds(job: Job) -> float:
@@ -263,7 +263,7 @@ class JobContext(Course):
         """
         if not (self.lost or self.called_off) and self.job.scope_id is not None:
             self.chunks.add(content, done=done, deciders_only=deciders_only)
-            self._runtime.speak(self)
+            self._runtime.speak(self, at_once=done)
 
     @property
     def request_id(self) -> str:

@@ -38,7 +38,7 @@ class InlineRuntime:
         if not self._awaiting and time.monotonic() >= self._next_store:
             self._store(context)
 
-    def speak(self, context: JobContext) -> None:
+    def speak(self, context: JobContext, *, at_once: bool = False) -> None:
         transport().say(*context.untold())
 
     def _store(self, context: JobContext) -> None:

@@ -155,5 +155,5 @@ class Slots:
         self.progress[context] = progress
         self.reported.set()
 
-    def speak(self, context: JobContext) -> None:
-        self._voice.speak(context)
+    def speak(self, context: JobContext, *, at_once: bool = False) -> None:
+        self._voice.speak(context, at_once=at_once)

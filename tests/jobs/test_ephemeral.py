@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ from channels.layers import get_channel_layer
 from redis import Redis
 
 from accounts.threads import in_thread
+from jobs.embedded import Embedded
 from jobs.ephemeral import Chunks, Ephemeral
 from jobs.models import Job, JobEvent
 from jobs.operations.enqueue import enqueue
@@ -141,3 +143,18 @@ async def test_what_a_handler_streams_arrives_joined_while_it_runs(stack: Stack)
 
 def status(job: Job) -> str:
     return Job.objects.values_list("status", flat=True).get(pk=job.pk)
+
+
+async def test_the_last_of_a_text_is_told_at_once(job: Job, config: Callable[..., None]) -> None:
+    config(chunk_seconds=60)
+    async with hub().watch(of(job)) as stream:
+        await await_listeners(job, 1)
+        with stream.listen() as inbox:
+            embedded = await in_thread(Embedded(slots=1).start)
+            try:
+                await in_thread(partial(enqueue, SPEAK, Plan(text="The door opens", seconds=0.05), scope="test:stream"))
+                first, last = [(await asyncio.wait_for(inbox.get(), 20)).data for _ in range(2)]
+            finally:
+                await in_thread(embedded.stop)
+    assert first["content"] + last["content"] == "The door opens "
+    assert last["done"]
