@@ -1,8 +1,8 @@
 """Sets of rows in one statement, for the few places where every job passes; everything else is Django's ORM.
 
 A set travels as one JSON array and is read as a table, alike on PostgreSQL and SQLite: an ORM transaction for each job
-costs twenty times as much. Small sets run as prepared statements, which saves the planning; large ones don't, because
-a plan that was made for ten rows is a bad one for a hundred, unless nothing in it depends on how many there are.
+costs twenty times as much. The statements are prepared: planning one costs as much as running it for fifty rows, and
+as PostgreSQL can't see how many rows an array has, its plan for one is that for a thousand.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ from django.db import ProgrammingError, connection, models, transaction
 from django.db.models.base import ModelState
 
 M = TypeVar("M", bound=models.Model)
-
-PREPARED_ROWS = 8
 
 INSERT_ROWS = 1000
 """The most new rows of a kind that one statement writes: bounds what is held in memory as text."""
@@ -93,17 +91,15 @@ def json_object(**columns: str) -> str:
     return f"jsonb_build_object({pairs})" if on_postgresql() else f"json_object({pairs})"
 
 
-def execute(statement: str, rows: Rows, *, prepared: bool = False, **parameters: Any) -> list[tuple[Any, ...]]:
+def execute(statement: str, rows: Rows, **parameters: Any) -> list[tuple[Any, ...]]:
     """Run a statement over a set; what it returns."""
-    cursor = _cursor(prepared or len(rows) <= PREPARED_ROWS)
-    return _run(cursor, statement, {"rows": json.dumps(rows), **parameters})
+    return ask(statement, rows=json.dumps(rows), **parameters)
 
 
 def after(first: str, statement: str, rows: Rows, **parameters: Any) -> list[tuple[Any, ...]]:
     """Run two statements over a set in one trip to PostgreSQL, as one transaction; what the second returns.
 
-    The second has a snapshot of its own, taken when the first has got its locks. Indexes are walked entry by entry,
-    which forgets those of rows that have left them; else each run would read them all again until the next vacuum.
+    The second has a snapshot of its own, taken when the first has got its locks.
     """
     given = {"rows": json.dumps(rows), **parameters}
     if not settings.CONFIG.database_prepare or connection.queries_logged:
@@ -128,7 +124,7 @@ def _in_one_trip(statements: list[str], given: Mapping[str, Any], savepoint: str
     """What the last of them returns."""
     begin = [f"SAVEPOINT {savepoint}"] if savepoint and connection.in_atomic_block else []
     with connection.cursor() as cursor:
-        cursor.execute(";".join([*begin, "SET LOCAL enable_bitmapscan = off", *statements]), given)
+        cursor.execute(";".join([*begin, *statements]), given)
         while cursor.nextset():
             pass
         return list(cursor.fetchall())
@@ -174,14 +170,13 @@ class Twofold(NamedTuple):
 
     ``insert`` has ``{changed}`` where a table stands. PostgreSQL does both in one statement, SQLite in two.
     ``before``: a statement over the same set that runs first, so that the change sees all that it waited for;
-    PostgreSQL gets it in the same trip, and takes the two for one transaction. ``prepared``: however large the set is.
+    PostgreSQL gets it in the same trip, and takes the two for one transaction.
     """
 
     change: str
     table: str
     insert: str
     before: str = ""
-    prepared: bool = False
 
     def execute(self, rows: Rows, **parameters: Any) -> list[tuple[Any, ...]]:
         """Run it over a set; what the change returns."""
@@ -190,7 +185,7 @@ class Twofold(NamedTuple):
             both = f"WITH changed AS ({self.change}), inserted AS ({insert}) SELECT * FROM changed"
             if self.before:
                 return after(self.before, both, rows, **parameters)
-            return execute(both, rows, prepared=self.prepared, **parameters)
+            return execute(both, rows, **parameters)
         if self.before:
             execute(self.before, rows, **parameters)
         changed = execute(self.change, rows, **parameters)
@@ -202,19 +197,14 @@ class Twofold(NamedTuple):
 
 
 def ask(statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
-    """What a question without a set is answered by."""
-    return _run(_cursor(True), statement, parameters)
-
-
-def _run(cursor: Any, statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    with cursor:
+    """What a statement without a set returns."""
+    with _cursor() as cursor:
         cursor.execute(statement, parameters)
         return list(cursor.fetchall()) if cursor.description else []
 
 
-def _cursor(prepared: bool) -> Any:
-    possible = on_postgresql() and settings.CONFIG.database_prepare and not connection.queries_logged
-    if not (prepared and possible):
+def _cursor() -> Any:
+    if not on_postgresql() or not settings.CONFIG.database_prepare or connection.queries_logged:
         return connection.cursor()
     from django.db.backends.postgresql.base import ServerBindingCursor
 
@@ -230,21 +220,25 @@ def instances(model: type[M], columns: Sequence[str], rows: Iterable[tuple[Any, 
     What a row has beyond them is left out.
     """
     names, converters = _of_vendor(model, tuple(columns), connection.vendor)
+    alias = connection.alias
     found = []
     for row in rows:
         values = dict(zip(names, row, strict=False))
         for name, convert in converters:
             if values[name] is not None:
                 values[name] = convert(values[name])
-        found.append(made(model, values, adding=False))
+        found.append(made(model, values, alias=alias))
     return found
 
 
-def made(model: type[M], values: Mapping[str, Any], *, adding: bool) -> M:
-    """An instance of these values by the fields' names, as by unpickling: its constructor costs ten times as much."""
+def made(model: type[M], values: Mapping[str, Any], *, alias: str | None = None) -> M:
+    """An instance of these values by the fields' names, as by unpickling: its constructor costs ten times as much.
+
+    ``alias``: of the database that it is in; without one it has yet to be recorded.
+    """
     instance = model.__new__(model)
     state = ModelState()
-    state.adding, state.db = adding, None if adding else connection.alias
+    state.adding, state.db = alias is None, alias
     instance.__dict__.update(values, _state=state)
     return instance
 

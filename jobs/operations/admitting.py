@@ -18,7 +18,7 @@ from django.db import connection
 from jobs import sql
 from jobs.limits import QUEUE
 from jobs.models import Job
-from jobs.operations import hot
+from jobs.operations import claiming, hot
 from jobs.states import OPEN, Status
 from jobs.transport import Ticket
 
@@ -36,7 +36,7 @@ class Admitted(NamedTuple):
 def claim(
     tickets: Collection[Ticket], *, worker_id: int, paused: Collection[str], alone: bool, limits: Limits
 ) -> Admitted:
-    """``hot.claim`` within these limits; each takes the tickets in their order."""
+    """``claiming.claim`` within these limits; each takes the tickets in their order."""
     given = {"limits": _said(limits), "worker": worker_id, "paused": "\n".join(paused), "alone": alone}
     admitted, left, again = Admitted([], set()), list(dict.fromkeys(tickets)), True
     while left and again:
@@ -52,7 +52,7 @@ def claim(
 def _claim_some(tickets: Sequence[Ticket], given: Mapping[str, Any]) -> Admitted:
     rows = [{"id": ticket.job_id, "token": ticket.token, "n": n} for n, ticket in enumerate(tickets)]
     found = _claim(connection.vendor).execute(rows, **given)
-    jobs = sql.instances(Job, hot.RUN, found)
+    jobs = sql.instances(Job, claiming.RUN, found)
     claimed = [(job, bool(row[-1])) for job, row in zip(jobs, found, strict=True) if not job.held_back_by]
     return Admitted(claimed, {job.pk for job in jobs if job.held_back_by})
 
@@ -141,7 +141,7 @@ def _claim(vendor: str) -> sql.Twofold:
         ),
         asking AS MATERIALIZED (
             SELECT k.id, f.n, k.queue, CASE WHEN k.started_at IS NULL THEN k.concurrency_key ELSE '' END AS key
-            FROM k JOIN f ON f.id = k.id AND f.token = k.token WHERE {hot.may_run()}
+            FROM k JOIN f ON f.id = k.id AND f.token = k.token WHERE {claiming.may_run()}
         ),
         kinds AS MATERIALIZED (SELECT queue, key, count(*) AS many FROM asking GROUP BY queue, key),
         needs AS MATERIALIZED (SELECT p.queue, p.key, p.many, l.name, l.n FROM kinds AS p JOIN l ON {_NEEDS}),
@@ -179,7 +179,7 @@ def _claim(vendor: str) -> sql.Twofold:
             worker_id = CASE v.stop WHEN '' THEN {_integer("worker")} END,
             started_at = COALESCE(jobs_job.started_at, CASE v.stop WHEN '' THEN {sql.now()} END)
         FROM v WHERE jobs_job.id = v.id AND v.stop IS NOT NULL
-        RETURNING {sql.returned(Job, hot.RUN)}, jobs_job.started_at = {sql.now()}"""
+        RETURNING {sql.returned(Job, claiming.RUN)}, jobs_job.started_at = {sql.now()}"""
     started = f"status = '{Status.RUNNING}'"
     both = hot.and_tell(change, "'job.started'", sql.json_object(attempt="attempt"), of=started)
     return both._replace(before=_lock_needed(vendor))

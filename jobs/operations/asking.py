@@ -201,7 +201,7 @@ def new_job(job_type: JobType, body: dict[str, Any], options: Options) -> Job:
         "scheduled_at": scheduled_at,
         "expires_at": max(now, scheduled_at or now) + options.expires_in if options.expires_in else None,
     }
-    return sql.made(Job, {**_blank(), **values}, adding=True)
+    return sql.made(Job, {**_blank(), **values})
 
 
 def _delays(job_type: JobType, options: Options) -> Sequence[float] | None:
@@ -223,7 +223,7 @@ def new_jobs(job_type: JobType, payloads: Sequence[BaseModel | dict[str, Any]], 
     bodies = _all_validated(job_type, payloads)
     jobs = [new_job(job_type, body, options) for body in islice(bodies, 1)]
     shared = {**jobs[0].__dict__} if jobs else {}
-    return jobs + [sql.made(Job, {**shared, "public_id": uuid7(), "payload": body}, adding=True) for body in bodies]
+    return jobs + [sql.made(Job, {**shared, "public_id": uuid7(), "payload": body}) for body in bodies]
 
 
 def _all_validated(job_type: JobType, payloads: Sequence[BaseModel | dict[str, Any]]) -> Iterator[dict[str, Any]]:

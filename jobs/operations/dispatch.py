@@ -13,7 +13,7 @@ from django.conf import settings
 
 from jobs.events.ledger import Ledger, ledger
 from jobs.models import Job, JobQuerySet
-from jobs.operations import hot
+from jobs.operations import claiming
 from jobs.pauses import pauses
 from jobs.transport import Push, Ticket, transport
 
@@ -65,7 +65,7 @@ def refill(queue: str) -> int:
     if room <= 0:
         return 0
     with ledger() as book:
-        tickets = hot.first(queue, ticketed=False, limit=room)
+        tickets = claiming.first([claiming.Place(queue, ticketed=False)], limit=room)
         Job.objects.filter(pk__in=[ticket.job_id for ticket in tickets]).update(ticketed=True)
         book.pushes += [Push(queue, ticket) for ticket in tickets]
     return len(tickets)
@@ -109,6 +109,12 @@ def order(job: Job) -> tuple[int, int]:
     return job.priority, job.rank
 
 
+def turn(job: Job) -> tuple[int, int, int]:
+    """What jobs of a queue are handed out by."""
+    return *order(job), job.pk
+
+
 def queues_with_work() -> set[str]:
     """The queues in which something may run."""
-    return {queue for ticketed in (True, False) for queue in hot.with_work(settings.QUEUES, ticketed=ticketed)}
+    places = [claiming.Place(queue, ticketed) for queue in settings.QUEUES for ticketed in (True, False)]
+    return {place.queue for place in claiming.with_work(places)}

@@ -1,4 +1,4 @@
-"""What every job goes through, as sets in SQL: its birth, its claim, its steps, its plain end.
+"""What every job goes through, as sets in SQL: its birth, its lane, its steps, its plain end; not its claim.
 
 Part of ``transitions``, by its rules: compare-and-set on status and token, with the event of the job's timeline. What
 is not plain (failures, waits, cancelling, children) goes by ``transitions.apply``.
@@ -16,7 +16,6 @@ from jobs import sql
 from jobs.models import IfDead, Job, JobStep, Scope
 from jobs.operations import fairness
 from jobs.states import BIRTHS, OPEN, Status
-from jobs.transport import Ticket
 
 
 class Done(NamedTuple):
@@ -28,21 +27,7 @@ class Done(NamedTuple):
     result: Any
 
 
-_ALL = tuple(str(field.column) for field in Job._meta.concrete_fields)
-_UNUSED = {
-    "backoff",
-    "result",
-    "progress",
-    "fingerprint",
-    "unique_key",
-    "keep_seconds",
-    "created_at",
-    "scheduled_at",
-    "expires_at",
-    "finished_at",
-}
-"""What running a job asks nothing of; who does gets it by another query."""
-RUN = tuple(column for column in _ALL if column not in _UNUSED)
+ALL = tuple(str(field.column) for field in Job._meta.concrete_fields)
 _TOLD = {
     "id",
     "public_id",
@@ -64,7 +49,7 @@ _TOLD = {
     "error",
     "ticketed",
 }
-_TELLING = tuple(column for column in _ALL if column in _TOLD)
+_TELLING = tuple(column for column in ALL if column in _TOLD)
 """What the events and consequences of an end are made of."""
 
 
@@ -74,6 +59,13 @@ def and_tell(change: str, event: str, data: str, *, of: str = "true") -> sql.Two
         INSERT INTO jobs_jobevent (job_id, event, run, token, kind, status, data)
         SELECT id, {event}, run, token, '', '', {data} FROM {{changed}} AS changed WHERE {of}"""
     return sql.Twofold(change, "jobs_job", insert)
+
+
+def outside(column: str, parameter: str) -> str:
+    """That a name is not in a list of names parted by newlines, which no name has."""
+    if sql.on_postgresql():
+        return f"NOT {column} = ANY(string_to_array(%({parameter})s, E'\\n'))"
+    return f"instr(char(10) || %({parameter})s || char(10), char(10) || {column} || char(10)) = 0"
 
 
 # -- birth -------------------------------------------------------------------------------------------------------
@@ -187,7 +179,7 @@ def _insert(vendor: str) -> sql.Twofold:
         SELECT {", ".join([*values, *_LATER.values(), *own])}, rank + n, {ticketed}
         FROM {sql.table(n="int", **_OWN)} CROSS JOIN stands WHERE true
         RETURNING {sql.returned(Job, back)}, (SELECT leads FROM stands)"""
-    return and_tell(change, f"CASE status {births} END", "'{}'")._replace(prepared=True)
+    return and_tell(change, f"CASE status {births} END", "'{}'")
 
 
 def _cast(field: models.Field[Any, Any]) -> str:
@@ -224,81 +216,6 @@ def fall_in(jobs: Sequence[Job]) -> None:
         of = {"queue": job.queue, "fair_key": job.fair_key, "priority": job.priority}
         ((job.rank,),) = sql.ask(f"SELECT virtual_time FROM ({fairness.standing()}) AS stands", **of)
     Job.objects.bulk_update(jobs, ["rank"])
-
-
-# -- claim -------------------------------------------------------------------------------------------------------
-
-
-def with_work(queues: Collection[str], *, ticketed: bool) -> list[str]:
-    """Those of these queues in which jobs may run that have a ticket, or that have none; by their names' order."""
-    found = sql.execute(_with_work(connection.vendor), [{"name": queue} for queue in queues], ticketed=ticketed)
-    return sorted(name for (name,) in found)
-
-
-@cache
-def _with_work(vendor: str) -> str:
-    return f"""
-        SELECT name FROM {sql.table(name="text")} WHERE EXISTS (
-            SELECT 1 FROM jobs_job
-            WHERE queue = name AND status = '{Status.QUEUED}' AND held_back_by = '' AND ticketed = %(ticketed)s
-        )"""
-
-
-def first(queue: str, *, ticketed: bool, limit: int) -> list[Ticket]:
-    """The next of a queue's jobs that may run and that nobody is claiming, locked, in the queue's order."""
-    found = sql.ask(_first(connection.vendor), queue=queue, ticketed=ticketed, limit=limit)
-    return [Ticket(*row) for row in found]
-
-
-@cache
-def _first(vendor: str) -> str:
-    return f"""
-        SELECT id, token FROM jobs_job
-        WHERE queue = %(queue)s AND status = '{Status.QUEUED}' AND held_back_by = '' AND ticketed = %(ticketed)s
-        ORDER BY priority, rank, id LIMIT %(limit)s {sql.locked(skip=True)}"""
-
-
-def claim(
-    tickets: Collection[Ticket], *, worker_id: int, paused: Collection[str], alone: bool
-) -> list[tuple[Job, bool]]:
-    """Start the jobs of these tickets that are queued with this token, in no order; ``True`` for a first claim.
-
-    ``alone``: only those without a scope, of whose start nobody is told.
-    """
-    rows = [{"id": ticket.job_id, "token": ticket.token} for ticket in tickets]
-    found = _claim(connection.vendor).execute(rows, worker=worker_id, paused="\n".join(paused), alone=alone)
-    jobs = sql.instances(Job, RUN, found)
-    return [(job, bool(row[-1])) for job, row in zip(jobs, found, strict=True)]
-
-
-@cache
-def _claim(vendor: str) -> sql.Twofold:
-    change = f"""
-        WITH f AS MATERIALIZED (SELECT * FROM {sql.table(id="bigint", token="int")}),
-        k AS MATERIALIZED (
-            SELECT id, token, status, held_back_by, queue, scope_id FROM jobs_job
-            WHERE {sql.among("f")} ORDER BY id {sql.locked(skip=True)}
-        )
-        UPDATE jobs_job
-        SET status = '{Status.RUNNING}', ticketed = false, token = jobs_job.token + 1,
-            worker_id = %(worker)s, started_at = COALESCE(jobs_job.started_at, {sql.now()})
-        FROM k JOIN f ON f.id = k.id AND f.token = k.token
-        WHERE jobs_job.id = k.id AND {may_run()}
-        RETURNING {sql.returned(Job, RUN)}, jobs_job.started_at = {sql.now()}"""
-    return and_tell(change, "'job.started'", sql.json_object(attempt="attempt"))
-
-
-def may_run() -> str:
-    """What is asked of a job, locked as ``k``, before it is claimed."""
-    return f"""k.status = '{Status.QUEUED}' AND k.held_back_by = '' AND {_outside("k.queue", "paused")}
-            AND (NOT {sql.flag("alone")} OR k.scope_id IS NULL)"""
-
-
-def _outside(column: str, parameter: str) -> str:
-    """That a name is not in a list of names parted by newlines, which no name has."""
-    if sql.on_postgresql():
-        return f"NOT {column} = ANY(string_to_array(%({parameter})s, E'\\n'))"
-    return f"instr(char(10) || %({parameter})s || char(10), char(10) || {column} || char(10)) = 0"
 
 
 # -- lanes -------------------------------------------------------------------------------------------------------
@@ -344,7 +261,7 @@ def _release(vendor: str) -> sql.Twofold:
         fresh AS MATERIALIZED (SELECT * FROM n WHERE started_at IS NULL),
         r AS MATERIALIZED ({fairness.ranks("fresh")})
         UPDATE jobs_job
-        SET status = '{Status.QUEUED}', queued_at = {sql.now()}, ticketed = {_outside("jobs_job.queue", "full")}
+        SET status = '{Status.QUEUED}', queued_at = {sql.now()}, ticketed = {outside("jobs_job.queue", "full")}
             AND NOT EXISTS (
                 SELECT 1 FROM jobs_job w WHERE w.queue = jobs_job.queue AND w.status = '{Status.QUEUED}'
                     AND w.held_back_by = '' AND w.ticketed = false
@@ -357,7 +274,7 @@ def _release(vendor: str) -> sql.Twofold:
                 AND (d.if_dead = '{IfDead.CANCEL}' OR o.status IN ({_OPEN}))
         )
         RETURNING {sql.returned(Job, _TELLING)}"""
-    return and_tell(change, "'job.queued'", "'{}'")._replace(prepared=True)
+    return and_tell(change, "'job.queued'", "'{}'")
 
 
 # -- under way ---------------------------------------------------------------------------------------------------
@@ -365,14 +282,14 @@ def _release(vendor: str) -> sql.Twofold:
 
 def locked(ids: Collection[int], *, skip: bool) -> list[Job]:
     """The jobs of these ids, whole and locked, by id; ``skip`` those that somebody else has locked."""
-    return sql.instances(Job, _ALL, sql.execute(_locked(connection.vendor, skip), [{"id": pk} for pk in ids]))
+    return sql.instances(Job, ALL, sql.execute(_locked(connection.vendor, skip), [{"id": pk} for pk in ids]))
 
 
 @cache
 def _locked(vendor: str, skip: bool) -> str:
     return f"""
         WITH f AS MATERIALIZED (SELECT * FROM {sql.table(id="bigint")})
-        SELECT {sql.returned(Job, _ALL)} FROM jobs_job
+        SELECT {sql.returned(Job, ALL)} FROM jobs_job
         WHERE {sql.among("f")} ORDER BY id {sql.locked(skip)}"""
 
 

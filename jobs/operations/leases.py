@@ -19,8 +19,9 @@ from jobs import sql
 from jobs.events.ledger import Ledger, ledger
 from jobs.failpoints import failpoint
 from jobs.models import Job, Worker
-from jobs.operations import controls, hot
-from jobs.operations.transitions import Move, apply, cancelled, lock, start
+from jobs.operations import claiming, controls
+from jobs.operations.claiming import Place
+from jobs.operations.transitions import Move, apply, cancelled, lock, start, start_next
 from jobs.pauses import pauses
 from jobs.states import Status
 from jobs.transport import Ticket
@@ -84,22 +85,31 @@ def _claim_alone(tickets: Sequence[Ticket], worker_id: int) -> tuple[list[Job], 
 
 
 def claim_next(
-    queues: Collection[str], *, limit: int, worker_id: int, ticketed: Sequence[bool] = (True, False)
+    queues: Collection[str],
+    *,
+    limit: int,
+    worker_id: int,
+    ticketed: Sequence[bool] = (True, False),
+    alone: bool = False,
 ) -> list[Job]:
     """Take up to ``limit`` jobs straight from the database, queue by queue, in its order: Redis is not needed.
 
-    Those that have a ticket somewhere, which are the first, or only those that have none.
+    Those that have a ticket somewhere, which are the first, or only those that have none. ``alone``: they are thought
+    to have no scope, and those of the first that have none are taken in one trip.
     """
-    open_ = set(queues) - pauses.queues()
-    places = [(queue, kind) for kind in ticketed for queue in hot.with_work(open_, ticketed=kind)]
-    if not places:
-        return []
-    with ledger() as book:
-        tickets: list[Ticket] = []
-        for queue, kind in places:
-            if len(tickets) < limit:
-                tickets += hot.first(queue, ticketed=kind, limit=limit - len(tickets))
-        return _start(book, tickets, worker_id)
+    open_ = sorted(set(queues) - pauses.queues())
+    places = [Place(queue, kind) for kind in ticketed for queue in open_]
+    found = _next_alone(places, limit, worker_id) if alone else []
+    if len(found) < limit and (left := claiming.with_work(places)):
+        with ledger() as book:
+            found += _start(book, claiming.first(left, limit=limit - len(found)), worker_id)
+    return found
+
+
+def _next_alone(places: Sequence[Place], limit: int, worker_id: int) -> list[Job]:
+    failpoint("in_claim")
+    with ledger(alone=True):
+        return start_next(places, limit=limit, worker_id=worker_id)
 
 
 def _start(book: Ledger, tickets: Sequence[Ticket], worker_id: int) -> list[Job]:

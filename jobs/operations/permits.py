@@ -81,7 +81,7 @@ def _let_in(names: set[str]) -> None:
                 stopped = [job.pk for job in held if stops[job.pk] == stop]
                 Job.objects.filter(pk__in=stopped).update(held_back_by=stop, ticketed=not stop)
             # The list's front is filled from the back, so that the first of them comes first.
-            allowed = [job for job in sorted(held, key=_turn) if not stops[job.pk]]
+            allowed = [job for job in sorted(held, key=dispatch.turn) if not stops[job.pk]]
             book.pushes += [dispatch.push(job, front=True) for job in reversed(allowed)]
 
 
@@ -102,13 +102,9 @@ def _on_their_way(queue: str, names: set[str]) -> Iterable[Job]:
 _ASKED = ("queue", "token", "priority", "rank", "concurrency_key", "started_at", "held_back_by")
 
 
-def _turn(job: Job) -> tuple[int, int, int]:
-    return *dispatch.order(job), job.pk
-
-
 def _stops(held: Sequence[Job], coming: Iterable[Job]) -> dict[int, str]:
     """Which limit would hold each of these jobs of a queue back, if they all asked in its order; "" for none."""
-    jobs = sorted([*held, *coming], key=_turn)
+    jobs = sorted([*held, *coming], key=dispatch.turn)
     needed = {job.pk: limits.needed(job.queue, "" if job.started_at else job.concurrency_key) for job in jobs}
     free = _free({name for names in needed.values() for name in names})
     stops: dict[int, str] = {}

@@ -20,7 +20,7 @@ from jobs import limits, registry
 from jobs.events.ledger import Ledger, LedgerError
 from jobs.models import Dependency, IfDead, Job, JobStep, Lane, StepKind
 from jobs.models_waits import Wait, WaitState
-from jobs.operations import admitting, dispatch, hot, permits, step_events
+from jobs.operations import admitting, claiming, dispatch, hot, permits, step_events
 from jobs.states import FINAL, OPEN, TRANSITIONS, RequestStatus, Status
 from jobs.transport import Ticket
 
@@ -105,12 +105,22 @@ def start(
     if within := limits.in_force():
         found, held_back = admitting.claim(tickets, worker_id=worker_id, paused=paused, alone=alone, limits=within)
     else:
-        found, held_back = hot.claim(tickets, worker_id=worker_id, paused=paused, alone=alone), set()
+        found, held_back = claiming.claim(tickets, worker_id=worker_id, paused=paused, alone=alone), set()
     claimed = {job.pk: (job, first) for job, first in found}
     ids = dict.fromkeys(ticket.job_id for ticket in tickets)
     jobs = [claimed[job_id][0] for job_id in ids if job_id in claimed]
     _tell_starts(book, [job for job, first in claimed.values() if first and job.scope_id is not None])
     return jobs, [ticket for ticket in tickets if ticket.job_id not in claimed and ticket.job_id not in held_back]
+
+
+def start_next(places: Sequence[claiming.Place], *, limit: int, worker_id: int) -> list[Job]:
+    """Claim for a worker what is next in these places and has no scope, in a ledger for the job's own row alone.
+
+    Nothing where limits are in force: those are asked for tickets.
+    """
+    if limits.in_force():
+        return []
+    return sorted(claiming.claim_next(places, limit=limit, worker_id=worker_id), key=dispatch.turn)
 
 
 def _tell_starts(book: Ledger, first: Sequence[Job]) -> None:

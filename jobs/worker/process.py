@@ -54,7 +54,7 @@ class Worker:
         self.line = line(queues, name=self.name)
         self.slots = Slots(slots, self._ended)
         self.completer = Completer(self._stored, more=lambda: self.slots.behind)
-        self._more = False
+        self._more = False  # whether the last turn found as much as it could take: then there is more, most likely
         self._alone = True  # whether the last jobs had no scope: then the next have none either, most likely
         self._left = max_jobs if max_jobs is not None else sys.maxsize
         self._burst = burst
@@ -159,12 +159,10 @@ class Worker:
                 jobs = self._get(taken)
         finally:
             self.slots.free(taken - len(jobs))
-        for job in jobs:
-            self.slots.start(job)
+        self.slots.start(jobs)
         self._left -= len(jobs)
         if not self._left or (self._burst and not jobs and self._nothing_to_do()):
             self._stopping.set()
-        self._more = bool(jobs)
 
     def _nothing_to_do(self) -> bool:
         """Nothing runs here, and nothing is queued that may run."""
@@ -179,13 +177,14 @@ class Worker:
             return self._poll(limit) or self._pause()
         failpoint("after_pop")
         jobs = leases.claim(tickets, worker_id=self.pulse.worker_id, alone=self._alone) if tickets else []
-        if jobs:
-            self._alone = all(job.scope_id is None for job in jobs)
         if self._more and len(tickets) < limit:  # more may run than have tickets: those come next
             jobs += self._next(limit - len(jobs), ticketed=[False])
         elif not tickets:
             jobs = self._poll_if_idle(limit)
         failpoint("after_claim")
+        self._more = limit in (len(tickets), len(jobs))
+        if jobs:
+            self._alone = all(job.scope_id is None for job in jobs)
         return jobs
 
     def _poll_if_idle(self, limit: int) -> list[Job]:
@@ -199,7 +198,8 @@ class Worker:
         return self._next(limit, ticketed=[True, False])
 
     def _next(self, limit: int, *, ticketed: list[bool]) -> list[Job]:
-        return leases.claim_next(self.queues, limit=limit, worker_id=self.pulse.worker_id, ticketed=ticketed)
+        worker = self.pulse.worker_id
+        return leases.claim_next(self.queues, limit=limit, worker_id=worker, ticketed=ticketed, alone=self._alone)
 
     def _pause(self) -> list[Job]:
         self._stopping.wait(self.poll_seconds / 4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
 from django.db import connection
@@ -66,11 +66,13 @@ class Slots:
         if count:
             self._free.release(count)
 
-    def start(self, job: Job) -> None:
-        """Run a claimed job in a slot that was taken for it."""
-        self._running[job.pk, job.token] = None
-        self.measures.add(job.queue, QUEUE_TIME, (timezone.now() - job.queued_at).total_seconds())
-        self._threads.submit(job)
+    def start(self, jobs: Iterable[Job]) -> None:
+        """Run claimed jobs in slots that were taken for them."""
+        now = timezone.now()
+        for job in jobs:
+            self._running[job.pk, job.token] = None
+            self.measures.add(job.queue, QUEUE_TIME, (now - job.queued_at).total_seconds())
+            self._threads.submit(job)
 
     def done(self, claim: Claim) -> None:
         """The end of a claim is stored, or was not ours to store: its slot is free, unless its thread is stuck."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
 from jobs import limits, queue_settings, sql
+from jobs.connections import use_direct_connection
 from jobs.failpoints import FailpointRaised, arm, disarm
 from jobs.models import Job, JobEvent
 from jobs.models_limits import Limit
@@ -141,6 +144,76 @@ def test_a_job_that_is_a_row_takes_no_transaction() -> None:
     assert Job.objects.latest("pk").status == Status.COMPLETED
 
 
+def in_order_of(jobs: list[Job]) -> list[int]:
+    return [job.pk for job in jobs]
+
+
+def test_what_is_next_is_claimed_in_one_statement_in_the_queues_order() -> None:
+    last, *jobs = [enqueue(ECHO, Plan(), priority=priority) for priority in (2, 1, 1, 0)]
+    worker = leases.register(name="w", queues=["system"], slots=100)
+    found: list[Job] = []
+    with CaptureQueriesContext(connection) as queries:
+        found += leases.claim_next(["llm", "system"], limit=3, worker_id=worker.pk, alone=True)
+    assert sum(not query["sql"].startswith(("BEGIN", "COMMIT")) for query in queries) == ONE
+    assert in_order_of(found) == in_order_of([jobs[2], jobs[0], jobs[1]])
+    assert {(job.status, job.token, job.worker_id) for job in found} == {(Status.RUNNING, 1, worker.pk)}
+    assert JobEvent.objects.filter(event="job.started", job__in=found).count() == 3
+    assert leases.claim_next(["system"], limit=3, worker_id=worker.pk, alone=True) == [last]
+
+
+def test_of_what_is_next_those_with_a_scope_are_claimed_too_and_their_start_is_told() -> None:
+    jobs = [enqueue(ECHO, Plan(), scope=scope) for scope in ("", "test:1", "", "test:1")]
+    worker = leases.register(name="w", queues=["system"], slots=100)
+    found = leases.claim_next(["system"], limit=4, worker_id=worker.pk, alone=True)
+    assert sorted(in_order_of(found)) == in_order_of(jobs)
+    told = JobEvent.objects.filter(event="request.processing").order_by("seq")
+    assert [event.job_id for event in told] == [jobs[1].pk, jobs[3].pk]
+
+
+def test_what_is_next_is_claimed_without_tickets_only_where_that_is_asked() -> None:
+    ticketed, bare = enqueue_many(ECHO, [Plan()] * 2)
+    Job.objects.filter(pk=bare.pk).update(ticketed=False)
+    worker = leases.register(name="w", queues=["system"], slots=100)
+    take = partial(leases.claim_next, ["system"], limit=4, worker_id=worker.pk, alone=True)
+    assert take(ticketed=[False]) == [bare]
+    assert take() == [ticketed]
+
+
+def test_where_limits_hold_what_is_next_is_claimed_within_them() -> None:
+    every_limit(2)
+    jobs = enqueue_many(ECHO, [Plan()] * 5, concurrency_key="openai/gpt-5")
+    worker = leases.register(name="w", queues=["system"], slots=100)
+    found = leases.claim_next(["system"], limit=5, worker_id=worker.pk, alone=True)
+    assert in_order_of(found) == in_order_of(jobs[:2])
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite plans each time")
+def test_a_worker_never_reads_a_whole_table_of_jobs_however_small_it_was_when_it_began() -> None:
+    def work() -> int:
+        use_direct_connection()
+        try:
+            worker = leases.register(name="w", queues=["system"], slots=100)
+            before = scans()
+            for _ in range(8):  # PostgreSQL keeps a plan from the sixth time on
+                jobs = enqueue_many(ECHO, [Plan()] * 4)
+                found = leases.claim([Ticket(job.pk, 0) for job in jobs[:2]], worker_id=worker.pk, alone=True)
+                found += leases.claim_next(["system"], limit=2, worker_id=worker.pk, alone=True)
+                assert len(settle(ends(found))) == 4
+            return scans() - before
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(work).result() == 0
+
+
+def scans() -> int:
+    """How often the table of jobs was read as a whole, by this database's own count."""
+    sql.ask("SELECT pg_stat_force_next_flush()")
+    ((count,),) = sql.ask("SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'jobs_job'")
+    return int(count)
+
+
 def test_a_heartbeat_holds_no_lock_from_one_trip_to_the_next() -> None:
     worker = leases.register(name="w", queues=["system"], slots=1)
     with CaptureQueriesContext(connection) as queries:
@@ -197,8 +270,6 @@ def test_a_claim_under_limits_is_planned_once_for_a_connection_and_again_when_th
         found = leases.claim([Ticket(job.pk, 0) for job in jobs], worker_id=worker.pk, alone=alone)
         assert [job.pk for job in found] == [job.pk for job in jobs]
     assert planned() == 2
-    ((bitmaps,),) = sql.ask("SELECT current_setting('enable_bitmapscan')")
-    assert bitmaps == "on"
 
 
 def planned() -> int:

@@ -58,9 +58,9 @@ def _end_status() -> None:
 
 
 def _claim_status() -> None:
-    from jobs.operations import hot
+    from jobs.operations import claiming
 
-    _leave_out(hot, "_claim", "k.status = 'queued' AND ")
+    _leave_out(claiming, "_claim", "k.status = 'queued' AND ")
 
 
 def _leave_out(module: Any, name: str, words: str) -> None:

@@ -1,0 +1,139 @@
+"""The claim, as a set in SQL: of the jobs that tickets name, or of those that are next.
+
+Part of ``transitions``, by the rules of ``hot``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from functools import cache
+from typing import Any, NamedTuple
+
+from django.db import connection
+
+from jobs import sql
+from jobs.models import Job
+from jobs.operations import hot
+from jobs.states import Status
+from jobs.transport import Ticket
+
+_UNUSED = {
+    "backoff",
+    "result",
+    "progress",
+    "fingerprint",
+    "unique_key",
+    "keep_seconds",
+    "created_at",
+    "scheduled_at",
+    "expires_at",
+    "finished_at",
+}
+"""What running a job asks nothing of; who does gets it by another query."""
+RUN = tuple(column for column in hot.ALL if column not in _UNUSED)
+
+
+class Place(NamedTuple):
+    """Where jobs wait that may run: a queue, and of its jobs those that have a ticket or those that have none."""
+
+    queue: str
+    ticketed: bool
+
+
+_PLACES = {"n": "int", "queue": "text", "ticketed": "boolean"}
+
+
+def _rows_of(places: Iterable[Place]) -> list[dict[str, Any]]:
+    return [{"n": n, **place._asdict()} for n, place in enumerate(places)]
+
+
+def with_work(places: Iterable[Place]) -> list[Place]:
+    """Those of these places in which jobs wait, in their order."""
+    found = sql.execute(_with_work(connection.vendor), _rows_of(places))
+    return [Place(queue, bool(ticketed)) for queue, ticketed in found]
+
+
+@cache
+def _with_work(vendor: str) -> str:
+    waits = _next_in_place("id", limit="1")
+    return f"SELECT f.queue, f.ticketed FROM {sql.table(**_PLACES)} WHERE ({waits}) IS NOT NULL ORDER BY f.n"
+
+
+def _next_in_place(columns: str, *, limit: str) -> str:
+    """The next jobs of a place ``f``: however many wait, those are found at the front of an index."""
+    return f"""
+        SELECT {columns} FROM jobs_job
+        WHERE queue = f.queue AND status = '{Status.QUEUED}' AND held_back_by = '' AND ticketed = f.ticketed
+        ORDER BY priority, rank, id LIMIT {limit}"""
+
+
+def first(places: Iterable[Place], *, limit: int) -> list[Ticket]:
+    """The next jobs of these places that nobody is claiming, locked: place by place, in the queue's order."""
+    found = sql.execute(_first(connection.vendor, "id, token"), _rows_of(places), limit=limit)
+    return [Ticket(*row) for row in found]
+
+
+@cache
+def _first(vendor: str, columns: str) -> str:
+    limit = "%(limit)s"
+    if sql.on_postgresql():  # as many places are looked at as it takes
+        here = f"{_next_in_place(columns, limit=limit)} {sql.locked(skip=True)}"
+        return f"SELECT k.* FROM {sql.table(**_PLACES)} CROSS JOIN LATERAL ({here}) AS k LIMIT {limit}"
+    here = _next_in_place("id", limit=limit)
+    return f"""
+        SELECT {columns} FROM {sql.table(**_PLACES)} JOIN jobs_job k ON k.id IN ({here})
+        ORDER BY f.n, k.priority, k.rank, k.id LIMIT {limit}"""
+
+
+def claim(
+    tickets: Collection[Ticket], *, worker_id: int, paused: Collection[str], alone: bool
+) -> list[tuple[Job, bool]]:
+    """Start the jobs of these tickets that are queued with this token, in no order; ``True`` for a first claim.
+
+    ``alone``: only those without a scope, of whose start nobody is told.
+    """
+    rows = [{"id": ticket.job_id, "token": ticket.token} for ticket in tickets]
+    found = _claim(connection.vendor).execute(rows, worker=worker_id, paused="\n".join(paused), alone=alone)
+    jobs = sql.instances(Job, RUN, found)
+    return [(job, bool(row[-1])) for job, row in zip(jobs, found, strict=True)]
+
+
+@cache
+def _claim(vendor: str) -> sql.Twofold:
+    change = f"""
+        WITH f AS MATERIALIZED (SELECT * FROM {sql.table(id="bigint", token="int")}),
+        k AS MATERIALIZED (
+            SELECT id, token, status, held_back_by, queue, scope_id FROM jobs_job
+            WHERE {sql.among("f")} ORDER BY id {sql.locked(skip=True)}
+        )
+        {_started("k JOIN f ON f.id = k.id AND f.token = k.token", may_run())}"""
+    return hot.and_tell(change, "'job.started'", sql.json_object(attempt="attempt"))
+
+
+def claim_next(places: Iterable[Place], *, limit: int, worker_id: int) -> list[Job]:
+    """Start those of the next ``limit`` jobs of these places that have no scope, in no order."""
+    found = _claim_next(connection.vendor).execute(_rows_of(places), limit=limit, worker=worker_id)
+    return sql.instances(Job, RUN, found)
+
+
+@cache
+def _claim_next(vendor: str) -> sql.Twofold:
+    change = f"""
+        WITH k AS MATERIALIZED ({_first(vendor, "id, scope_id")})
+        {_started("k", "k.scope_id IS NULL")}"""
+    return hot.and_tell(change, "'job.started'", sql.json_object(attempt="attempt"))
+
+
+def _started(source: str, condition: str) -> str:
+    return f"""
+        UPDATE jobs_job
+        SET status = '{Status.RUNNING}', ticketed = false, token = jobs_job.token + 1,
+            worker_id = %(worker)s, started_at = COALESCE(jobs_job.started_at, {sql.now()})
+        FROM {source} WHERE jobs_job.id = k.id AND {condition}
+        RETURNING {sql.returned(Job, RUN)}, jobs_job.started_at = {sql.now()}"""
+
+
+def may_run() -> str:
+    """What is asked of a job, locked as ``k``, before it is claimed."""
+    return f"""k.status = '{Status.QUEUED}' AND k.held_back_by = '' AND {hot.outside("k.queue", "paused")}
+            AND (NOT {sql.flag("alone")} OR k.scope_id IS NULL)"""
