@@ -61,7 +61,8 @@ def _execute(job: Job, context_of: Callable[[Job], JobContext]) -> Ended | None:
     context: JobContext | None = None
     try:
         context = context_of(job)
-        bind_contextvars(request=context.request_id)
+        if job.root_id is not None:
+            bind_contextvars(request=context.request_id)
         ended = _completed(job, job_type, _handled(job, job_type, context))
     except (Suspended, LeaseLost):
         ended = None

@@ -265,6 +265,8 @@ def converter(field: models.Field[Any, Any]) -> Callable[[Any], Any] | None:
     """What turns a value that was ``returned`` into the field's; ``None`` if it is that already."""
     if isinstance(field, models.DateTimeField) and on_postgresql():
         return datetime.fromisoformat
+    if isinstance(field, models.JSONField) and field.decoder is None:
+        return json.loads
     column = field.get_col(field.model._meta.db_table)
     chain = [*connection.ops.get_db_converters(column), *field.get_db_converters(connection)]
 
