@@ -73,8 +73,7 @@ def _let_in(names: set[str]) -> None:
     """
     with ledger() as book:
         admitting.lock({name: limits.most(name) for name in names})
-        held_back = Job.objects.filter(held_back_by__in=names)
-        for queue in sorted(set(held_back.values_list("queue", flat=True).distinct()) - pauses.queues()):
+        for queue in sorted(_queues_of(names) - pauses.queues()):
             held = [job for name in sorted(names) for job in _line(queue, name)]
             stops = _stops(held, _on_their_way(queue, names))
             for stop in {stops[job.pk] for job in held if stops[job.pk] != job.held_back_by}:
@@ -133,9 +132,36 @@ def _held_back(vendor: str) -> str:
     return f"SELECT EXISTS (SELECT 1 FROM jobs_job WHERE held_back_by <> '' AND {among})"
 
 
+def _queues_of(names: Collection[str]) -> set[str]:
+    """The queues in which these limits hold somebody back."""
+    rows = [{"name": name, "queue": queue} for name in names for queue in settings.QUEUES]
+    return {queue for (queue,) in sql.execute(_queues_held_back(connection.vendor), rows)}
+
+
+@cache
+def _queues_held_back(vendor: str) -> str:
+    """However many are held back, the first of each queue and limit is found by index."""
+    return f"""
+        SELECT DISTINCT f.queue FROM {sql.table(name="text", queue="text")} WHERE (
+            SELECT id FROM jobs_job WHERE held_back_by = f.name AND queue = f.queue AND held_back_by <> ''
+            ORDER BY priority, rank, id LIMIT 1
+        ) IS NOT NULL"""
+
+
+_ALL_NAMES = """
+    WITH RECURSIVE found AS (
+        SELECT min(held_back_by) AS name FROM jobs_job WHERE held_back_by <> ''
+        UNION ALL
+        SELECT (SELECT min(held_back_by) FROM jobs_job WHERE held_back_by > found.name AND held_back_by <> '')
+        FROM found WHERE name IS NOT NULL
+    )
+    SELECT name FROM found WHERE name IS NOT NULL"""
+"""Of those who hold somebody back, each found by index from the one before: asking for what differs reads all jobs."""
+
+
 def let_in_all() -> int:
     """Look at every limit that holds somebody back, or is no more: it may have been raised, or taken away. How many."""
-    names = set(Job.objects.exclude(held_back_by="").values_list("held_back_by", flat=True).distinct())
+    names = {name for (name,) in sql.ask(_ALL_NAMES)}
     enforced = Limit.objects.filter(enforced__isnull=False).values_list("key", flat=True)
     names |= {name for name in enforced if limits.most(name) is None}
     if names:

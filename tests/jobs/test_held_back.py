@@ -25,6 +25,7 @@ from jobs.states import Status
 from jobs.transport import transport
 from tests.jobs.kinds import ECHO, Plan
 from tests.jobs.under_limits import ask, bound, claim, end, held_back, limit
+from tests.touched import rows_read
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -220,3 +221,24 @@ def test_an_end_costs_as_many_statements_however_many_wait_for_it(config: Config
     few = cost(2)
     ask(1)
     assert cost(99) == few
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite does not count what it reads")
+def test_of_those_held_back_only_the_first_are_looked_at_however_many_they_are() -> None:
+    limit("slow", 1)
+    one_held_back(concurrency_key="slow")
+
+    def looked_at(do: Callable[[], object]) -> int:
+        before = rows_read("jobs_job")
+        do()
+        return rows_read("jobs_job") - before
+
+    def both(waiting: int) -> tuple[int, int]:
+        ask(waiting, concurrency_key="slow")
+        Job.objects.filter(status=Status.QUEUED).update(held_back_by="slow", ticketed=False)
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE jobs_job")  # what is known of many must not make it read them all
+        return looked_at(permits.let_in_all), looked_at(lambda: permits.let_in({"slow"}))
+
+    few, many = both(permits.RELEASE_BATCH), both(2000)
+    assert max(many) < max(few) + permits.RELEASE_BATCH

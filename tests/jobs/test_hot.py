@@ -30,6 +30,7 @@ from jobs.states import Status
 from jobs.transport import Ticket, connect, transport
 from jobs.worker.rq import RegisteredWorker
 from tests.jobs.kinds import ECHO, Plan
+from tests.touched import whole_reads
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -193,25 +194,18 @@ def test_a_worker_never_reads_a_whole_table_of_jobs_however_small_it_was_when_it
         use_direct_connection()
         try:
             worker = leases.register(name="w", queues=["system"], slots=100)
-            before = scans()
+            before = whole_reads("jobs_job")
             for _ in range(8):  # PostgreSQL keeps a plan from the sixth time on
                 jobs = enqueue_many(ECHO, [Plan()] * 4)
                 found = leases.claim([Ticket(job.pk, 0) for job in jobs[:2]], worker_id=worker.pk, alone=True)
                 found += leases.claim_next(["system"], limit=2, worker_id=worker.pk, alone=True)
                 assert len(settle(ends(found))) == 4
-            return scans() - before
+            return whole_reads("jobs_job") - before
         finally:
             connection.close()
 
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(work).result() == 0
-
-
-def scans() -> int:
-    """How often the table of jobs was read as a whole, by this database's own count."""
-    sql.ask("SELECT pg_stat_force_next_flush()")
-    ((count,),) = sql.ask("SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'jobs_job'")
-    return int(count)
 
 
 def test_a_heartbeat_holds_no_lock_from_one_trip_to_the_next() -> None:
