@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from django.db import connection, models
+from django.db import connection, connections, models
 
 from jobs import sql
 from jobs.models import IfDead, Job, JobStep, Scope
@@ -137,16 +137,15 @@ def _insert_some(jobs: Sequence[Job], room: int) -> bool:
         }
         for n, job in enumerate(jobs)
     ]
-    shared = {
-        str(field.column): field.get_db_prep_save(_value(jobs[0], field), connection) for field in _shared_fields()
-    }
+    database = connections[connection.alias]  # found once for all fields and jobs
+    shared = {str(field.column): field.get_db_prep_save(_value(jobs[0], field), database) for field in _shared_fields()}
     written = _insert(connection.vendor).execute(rows, **shared, room=room)
     by_public_id = {_hex(row[1]): row for row in written}
     convert = sql.converter(Job._meta.get_field("created_at")) or (lambda value: value)
     for job in jobs:
         job.pk, _, created, queued, job.rank, ticketed, *_ = by_public_id[job.public_id.hex]
         job.created_at, job.queued_at, job.ticketed = convert(created), convert(queued), bool(ticketed)
-        job._state.adding, job._state.db = False, connection.alias
+        job._state.adding, job._state.db = False, database.alias
     return bool(written[0][-1])
 
 
