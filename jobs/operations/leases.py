@@ -97,13 +97,21 @@ def claim_next(
     Those that have a ticket somewhere, which are the first, or only those that have none. ``alone``: they are thought
     to have no scope, and those of the first that have none are taken in one trip.
     """
-    open_ = sorted(set(queues) - pauses.queues())
-    places = [Place(queue, kind) for kind in ticketed for queue in open_]
+    places = _open(queues, ticketed)
     found = _next_alone(places, limit, worker_id) if alone else []
-    if len(found) < limit and (left := claiming.with_work(places)):
+    if len(found) < limit:
         with ledger() as book:
-            found += _start(book, claiming.first(left, limit=limit - len(found)), worker_id)
+            found += _start(book, claiming.first(places, limit=limit - len(found)), worker_id)
     return found
+
+
+def any_next(queues: Collection[str]) -> bool:
+    """Whether anything waits that may run; asks without a transaction."""
+    return bool(claiming.with_work(_open(queues, (True, False))))
+
+
+def _open(queues: Collection[str], ticketed: Sequence[bool]) -> list[Place]:
+    return [Place(queue, kind) for kind in ticketed for queue in sorted(set(queues) - pauses.queues())]
 
 
 def _next_alone(places: Sequence[Place], limit: int, worker_id: int) -> list[Job]:

@@ -195,7 +195,7 @@ class Worker:
 
     def _poll(self, limit: int) -> list[Job]:
         self._last_poll = time.monotonic()
-        return self._next(limit, ticketed=[True, False])
+        return self._next(limit, ticketed=[True, False]) if leases.any_next(self.queues) else []
 
     def _next(self, limit: int, *, ticketed: list[bool]) -> list[Job]:
         worker = self.pulse.worker_id
