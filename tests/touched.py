@@ -1,6 +1,11 @@
-"""How much of a table PostgreSQL has read, by its own count: for tests that hold how many rows something touches."""
+"""How much of a table is read, by the database's own count or plan: for tests that hold how many rows are touched."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connection
 
 from jobs import sql
 
@@ -21,3 +26,20 @@ def _counted(table: str) -> tuple[int, int]:
     sql.ask("SELECT pg_stat_force_next_flush()")
     ((scans, rows),) = sql.ask(_READ, table=table)
     return int(scans), int(rows)
+
+
+def sqlite_scans(table: str, do: Callable[[], object]) -> list[str]:
+    """The statements of these acts for which SQLite walks through the table itself and not through an index."""
+    found = []
+
+    def plan(execute: Callable[..., Any], statement: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        if statement.lstrip().startswith(("SELECT", "WITH", "UPDATE")):
+            execute(f"EXPLAIN QUERY PLAN {statement}", params, many, context)
+            steps = [row[-1] for row in context["cursor"].fetchall()]
+            if {f"SCAN {table}", f"SEARCH {table}"}.intersection(steps):
+                found.append(statement)
+        return execute(statement, params, many, context)
+
+    with connection.execute_wrapper(plan):
+        do()
+    return found

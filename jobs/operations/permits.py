@@ -86,7 +86,7 @@ def _let_in(names: set[str]) -> None:
 
 def _line(queue: str, name: str) -> Iterable[Job]:
     """The first whom a limit holds back in a queue, locked."""
-    held_back = Job.objects.filter(queue=queue, held_back_by=name)
+    held_back = Job.objects.filter(queue=queue, held_back_by=name).exclude(held_back_by="")  # as their index has it
     return held_back.in_order().select_for_update(skip_locked=True).only(*_ASKED)[:RELEASE_BATCH]
 
 
@@ -129,7 +129,11 @@ def _hold_back(names: set[str]) -> bool:
 @cache
 def _held_back(vendor: str) -> str:
     among = sql.among(sql.table(held_back_by="text"), "held_back_by")
-    return f"SELECT EXISTS (SELECT 1 FROM jobs_job WHERE held_back_by <> '' AND {among})"
+    return f"SELECT EXISTS (SELECT 1 FROM jobs_job WHERE {_HELD_BACK} AND {among})"
+
+
+_HELD_BACK = "NOT (held_back_by = '')"
+"""In the words of the index that has these jobs: for others SQLite would read all jobs."""
 
 
 def _queues_of(names: Collection[str]) -> set[str]:
@@ -143,16 +147,16 @@ def _queues_held_back(vendor: str) -> str:
     """However many are held back, the first of each queue and limit is found by index."""
     return f"""
         SELECT DISTINCT f.queue FROM {sql.table(name="text", queue="text")} WHERE (
-            SELECT id FROM jobs_job WHERE held_back_by = f.name AND queue = f.queue AND held_back_by <> ''
+            SELECT id FROM jobs_job WHERE held_back_by = f.name AND queue = f.queue AND {_HELD_BACK}
             ORDER BY priority, rank, id LIMIT 1
         ) IS NOT NULL"""
 
 
-_ALL_NAMES = """
+_ALL_NAMES = f"""
     WITH RECURSIVE found AS (
-        SELECT min(held_back_by) AS name FROM jobs_job WHERE held_back_by <> ''
+        SELECT min(held_back_by) AS name FROM jobs_job WHERE {_HELD_BACK}
         UNION ALL
-        SELECT (SELECT min(held_back_by) FROM jobs_job WHERE held_back_by > found.name AND held_back_by <> '')
+        SELECT (SELECT min(held_back_by) FROM jobs_job WHERE held_back_by > found.name AND {_HELD_BACK})
         FROM found WHERE name IS NOT NULL
     )
     SELECT name FROM found WHERE name IS NOT NULL"""

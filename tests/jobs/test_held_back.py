@@ -25,7 +25,7 @@ from jobs.states import Status
 from jobs.transport import transport
 from tests.jobs.kinds import ECHO, Plan
 from tests.jobs.under_limits import ask, bound, claim, end, held_back, limit
-from tests.touched import rows_read
+from tests.touched import rows_read, sqlite_scans
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -242,3 +242,16 @@ def test_of_those_held_back_only_the_first_are_looked_at_however_many_they_are()
 
     few, many = both(permits.RELEASE_BATCH), both(2000)
     assert max(many) < max(few) + permits.RELEASE_BATCH
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL is asked how many rows it has read")
+def test_sqlite_too_finds_by_index_who_is_held_back_and_who_holds_a_permit() -> None:
+    limit("slow", 1)
+
+    def under_limits() -> None:
+        running, waits = one_held_back(concurrency_key="slow")
+        assert permits.let_in_all() == 1
+        end(running)
+        assert claim() == [waits]
+
+    assert sqlite_scans("jobs_job", under_limits) == []
