@@ -48,9 +48,9 @@ _LANE = ("id", "key", "next_place")
 @cache
 def _lanes_locked(vendor: str) -> str:
     return f"""
-        WITH f AS MATERIALIZED (SELECT * FROM {sql.table(id="bigint", key="text")})
-        SELECT {", ".join(_LANE)} FROM jobs_lane WHERE {sql.among("f")} OR {sql.among("f", "key")}
-        ORDER BY id {sql.locked()}"""
+        WITH f AS MATERIALIZED (SELECT * FROM {sql.table(id="bigint", key="text")}),
+        k AS MATERIALIZED (SELECT id FROM f UNION SELECT id FROM jobs_lane WHERE {sql.among("f", "key")})
+        SELECT {", ".join(_LANE)} FROM jobs_lane WHERE {sql.among("k")} ORDER BY id {sql.locked()}"""
 
 
 @cache

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from django.contrib.auth.models import User
@@ -17,8 +17,9 @@ from django.test.utils import CaptureQueriesContext
 
 from jobs import limits, queue_settings, sql
 from jobs.connections import use_direct_connection
+from jobs.events.ledger import ledger
 from jobs.failpoints import FailpointRaised, arm, disarm
-from jobs.models import Job, JobEvent
+from jobs.models import Job, JobEvent, Lane
 from jobs.models_limits import Limit
 from jobs.models_metrics import QueueSettings
 from jobs.operations import hot, leases
@@ -30,9 +31,11 @@ from jobs.states import Status
 from jobs.transport import Ticket, connect, transport
 from jobs.worker.rq import RegisteredWorker
 from tests.jobs.kinds import ECHO, Plan
-from tests.touched import whole_reads
+from tests.touched import rows_read, whole_reads
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+T = TypeVar("T")
 
 
 def statements(do: Callable[[], Any]) -> int:
@@ -191,21 +194,48 @@ def test_where_limits_hold_what_is_next_is_claimed_within_them() -> None:
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite plans each time")
 def test_a_worker_never_reads_a_whole_table_of_jobs_however_small_it_was_when_it_began() -> None:
     def work() -> int:
+        worker = leases.register(name="w", queues=["system"], slots=100)
+        before = whole_reads("jobs_job")
+        for _ in range(8):  # PostgreSQL keeps a plan from the sixth time on
+            jobs = enqueue_many(ECHO, [Plan()] * 4)
+            found = leases.claim([Ticket(job.pk, 0) for job in jobs[:2]], worker_id=worker.pk, alone=True)
+            found += leases.claim_next(["system"], limit=2, worker_id=worker.pk, alone=True)
+            assert len(settle(ends(found))) == 4
+        return whole_reads("jobs_job") - before
+
+    assert directly(work) == 0
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite does not count what it reads")
+def test_a_worker_reads_no_lanes_but_those_it_locks() -> None:
+    named, *_ = Lane.objects.bulk_create([Lane(key=f"lane:{n}") for n in range(500)])
+
+    def lock() -> int:
+        before = rows_read("jobs_lane")
+        with ledger(lanes=[named.pk, "lane:7"]) as book:
+            assert {lane.key for lane in book.lanes.values()} == {"lane:0", "lane:7"}
+        return rows_read("jobs_lane") - before
+
+    assert directly(lock) < 10
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite compiles nothing")
+def test_postgresql_compiles_nothing_for_a_worker_however_dear_it_takes_reading_a_table_of_few_rows() -> None:
+    assert directly(lambda: sql.ask("SELECT current_setting('jit')")) == [("off",)]
+
+
+def directly(do: Callable[[], T]) -> T:
+    """What this gives on a connection as workers have it."""
+
+    def work() -> T:
         use_direct_connection()
         try:
-            worker = leases.register(name="w", queues=["system"], slots=100)
-            before = whole_reads("jobs_job")
-            for _ in range(8):  # PostgreSQL keeps a plan from the sixth time on
-                jobs = enqueue_many(ECHO, [Plan()] * 4)
-                found = leases.claim([Ticket(job.pk, 0) for job in jobs[:2]], worker_id=worker.pk, alone=True)
-                found += leases.claim_next(["system"], limit=2, worker_id=worker.pk, alone=True)
-                assert len(settle(ends(found))) == 4
-            return whole_reads("jobs_job") - before
+            return do()
         finally:
             connection.close()
 
     with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(work).result() == 0
+        return pool.submit(work).result()
 
 
 def test_a_heartbeat_holds_no_lock_from_one_trip_to_the_next() -> None:
