@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db.models import DurationField, Q, Value
@@ -84,25 +85,41 @@ def _claim_alone(tickets: Sequence[Ticket], worker_id: int) -> tuple[list[Job], 
         return start(book, tickets, worker_id=worker_id, paused=pauses.queues(), alone=True)
 
 
-def claim_next(
+class Found(NamedTuple):
+    """The jobs that a look for what is next has claimed, and whether there is more: it came upon as many as were asked
+    for, also where limits hold them back."""
+
+    jobs: list[Job]
+    more: bool
+
+
+def take_next(
     queues: Collection[str],
     *,
     limit: int,
     worker_id: int,
     ticketed: Sequence[bool] = (True, False),
     alone: bool = False,
-) -> list[Job]:
+) -> Found:
     """Take up to ``limit`` jobs straight from the database, queue by queue, in its order: Redis is not needed.
 
     Those that have a ticket somewhere, which are the first, or only those that have none. ``alone``: they are thought
     to have no scope, and those of the first that have none are taken in one trip.
     """
     places = _open(queues, ticketed)
-    found = _next_alone(places, limit, worker_id) if alone else []
-    if len(found) < limit:
-        with ledger() as book:
-            found += _start(book, claiming.first(places, limit=limit - len(found)), worker_id)
-    return found
+    jobs = _next_alone(places, limit, worker_id) if alone else []
+    room = limit - len(jobs)
+    if not room:
+        return Found(jobs, more=True)
+    with ledger() as book:
+        tickets = claiming.first(places, limit=room)
+        jobs += _start(book, tickets, worker_id)
+    return Found(jobs, more=len(tickets) == room)
+
+
+def claim_next(queues: Collection[str], *, limit: int, worker_id: int) -> list[Job]:
+    """What ``take_next`` claims."""
+    return take_next(queues, limit=limit, worker_id=worker_id).jobs
 
 
 def any_next(queues: Collection[str]) -> bool:

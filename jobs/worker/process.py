@@ -54,7 +54,7 @@ class Worker:
         self.line = line(queues, name=self.name)
         self.slots = Slots(slots, self._ended)
         self.completer = Completer(self._stored, more=lambda: self.slots.behind)
-        self._more = False  # whether the last turn found as much as it could take: then there is more, most likely
+        self._more = False  # whether the last look found as much as it could take: then there is more, most likely
         self._alone = True  # whether the last jobs had no scope: then the next have none either, most likely
         self._left = max_jobs if max_jobs is not None else sys.maxsize
         self._burst = burst
@@ -159,6 +159,8 @@ class Worker:
                 jobs = self._get(taken)
         finally:
             self.slots.free(taken - len(jobs))
+        if jobs:
+            self._alone = all(job.scope_id is None for job in jobs)
         self.slots.start(jobs)
         self._left -= len(jobs)
         if not self._left or (self._burst and not jobs and self._nothing_to_do()):
@@ -177,32 +179,29 @@ class Worker:
             return self._poll(limit) or self._pause()
         failpoint("after_pop")
         jobs = leases.claim(tickets, worker_id=self.pulse.worker_id, alone=self._alone) if tickets else []
-        if self._more and len(tickets) < limit:  # more may run than have tickets: those come next
+        more, self._more = self._more, len(tickets) == limit
+        if more and not self._more:  # more may run than have tickets: those come next
             jobs += self._next(limit - len(jobs), ticketed=[False])
-        elif not tickets:
-            jobs = self._poll_if_idle(limit)
+        elif not self._more and time.monotonic() - self._last_poll >= self.poll_seconds:
+            jobs += self._poll(limit - len(jobs))
         failpoint("after_claim")
-        self._more = limit in (len(tickets), len(jobs))
-        if jobs:
-            self._alone = all(job.scope_id is None for job in jobs)
         return jobs
 
-    def _poll_if_idle(self, limit: int) -> list[Job]:
-        """Tickets may have been lost: look into the database once in a while."""
-        if time.monotonic() - self._last_poll < self.poll_seconds:
-            return []
-        return self._poll(limit)
-
     def _poll(self, limit: int) -> list[Job]:
+        """Tickets may have been lost, or handed out by nobody: look into the database once in a while."""
         self._last_poll = time.monotonic()
+        self._more = False
         return self._next(limit, ticketed=[True, False]) if leases.any_next(self.queues) else []
 
     def _next(self, limit: int, *, ticketed: list[bool]) -> list[Job]:
         worker = self.pulse.worker_id
-        return leases.claim_next(self.queues, limit=limit, worker_id=worker, ticketed=ticketed, alone=self._alone)
+        found = leases.take_next(self.queues, limit=limit, worker_id=worker, ticketed=ticketed, alone=self._alone)
+        self._more = found.more
+        return found.jobs
 
     def _pause(self) -> list[Job]:
-        self._stopping.wait(self.poll_seconds / 4)
+        if not self._more:
+            self._stopping.wait(self.poll_seconds / 4)
         return []
 
     def _ended(self, ended: Ended) -> None:

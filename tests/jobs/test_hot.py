@@ -157,18 +157,18 @@ def test_what_is_next_is_claimed_in_one_statement_in_the_queues_order() -> None:
     worker = leases.register(name="w", queues=["system"], slots=100)
     found: list[Job] = []
     with CaptureQueriesContext(connection) as queries:
-        found += leases.claim_next(["llm", "system"], limit=3, worker_id=worker.pk, alone=True)
+        found += leases.take_next(["llm", "system"], limit=3, worker_id=worker.pk, alone=True).jobs
     assert sum(not query["sql"].startswith(("BEGIN", "COMMIT")) for query in queries) == ONE
     assert in_order_of(found) == in_order_of([jobs[2], jobs[0], jobs[1]])
     assert {(job.status, job.token, job.worker_id) for job in found} == {(Status.RUNNING, 1, worker.pk)}
     assert JobEvent.objects.filter(event="job.started", job__in=found).count() == 3
-    assert leases.claim_next(["system"], limit=3, worker_id=worker.pk, alone=True) == [last]
+    assert leases.take_next(["system"], limit=3, worker_id=worker.pk, alone=True).jobs == [last]
 
 
 def test_of_what_is_next_those_with_a_scope_are_claimed_too_and_their_start_is_told() -> None:
     jobs = [enqueue(ECHO, Plan(), scope=scope) for scope in ("", "test:1", "", "test:1")]
     worker = leases.register(name="w", queues=["system"], slots=100)
-    found = leases.claim_next(["system"], limit=4, worker_id=worker.pk, alone=True)
+    found = leases.take_next(["system"], limit=4, worker_id=worker.pk, alone=True).jobs
     assert sorted(in_order_of(found)) == in_order_of(jobs)
     told = JobEvent.objects.filter(event="request.processing").order_by("seq")
     assert [event.job_id for event in told] == [jobs[1].pk, jobs[3].pk]
@@ -178,16 +178,16 @@ def test_what_is_next_is_claimed_without_tickets_only_where_that_is_asked() -> N
     ticketed, bare = enqueue_many(ECHO, [Plan()] * 2)
     Job.objects.filter(pk=bare.pk).update(ticketed=False)
     worker = leases.register(name="w", queues=["system"], slots=100)
-    take = partial(leases.claim_next, ["system"], limit=4, worker_id=worker.pk, alone=True)
-    assert take(ticketed=[False]) == [bare]
-    assert take() == [ticketed]
+    take = partial(leases.take_next, ["system"], limit=4, worker_id=worker.pk, alone=True)
+    assert take(ticketed=[False]).jobs == [bare]
+    assert take().jobs == [ticketed]
 
 
 def test_where_limits_hold_what_is_next_is_claimed_within_them() -> None:
     every_limit(2)
     jobs = enqueue_many(ECHO, [Plan()] * 5, concurrency_key="openai/gpt-5")
     worker = leases.register(name="w", queues=["system"], slots=100)
-    found = leases.claim_next(["system"], limit=5, worker_id=worker.pk, alone=True)
+    found = leases.take_next(["system"], limit=5, worker_id=worker.pk, alone=True).jobs
     assert in_order_of(found) == in_order_of(jobs[:2])
 
 
@@ -199,7 +199,7 @@ def test_a_worker_never_reads_a_whole_table_of_jobs_however_small_it_was_when_it
         for _ in range(8):  # PostgreSQL keeps a plan from the sixth time on
             jobs = enqueue_many(ECHO, [Plan()] * 4)
             found = leases.claim([Ticket(job.pk, 0) for job in jobs[:2]], worker_id=worker.pk, alone=True)
-            found += leases.claim_next(["system"], limit=2, worker_id=worker.pk, alone=True)
+            found += leases.take_next(["system"], limit=2, worker_id=worker.pk, alone=True).jobs
             assert len(settle(ends(found))) == 4
         return whole_reads("jobs_job") - before
 

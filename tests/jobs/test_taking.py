@@ -1,0 +1,112 @@
+"""What a worker takes, and when it looks for more: tickets, and what has none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from jobs.models import Job
+from jobs.operations.enqueue import enqueue
+from jobs.states import Status
+from jobs.transport import Ticket
+from jobs.worker.process import Worker
+from tests.jobs.kinds import ECHO, Plan
+from tests.jobs.under_limits import ask, claim, held_back, limit
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Config = Callable[..., None]
+
+
+class Silent:
+    """A line on which nothing is heard. ``waits``: how often a worker waited for something."""
+
+    suspended = False
+    tickets: list[Ticket] | None = []
+
+    def __init__(self) -> None:
+        self.waits = 0
+
+    def pop(self, limit: int, *, wait: bool) -> list[Ticket] | None:
+        self.waits += wait
+        return self.tickets
+
+    def tell(self) -> None: ...
+
+    def leave(self) -> None: ...
+
+
+class Away(Silent):
+    """Redis is gone."""
+
+    tickets = None
+
+
+class Trickle(Silent):
+    """One ticket at a time, but always one."""
+
+    def pop(self, limit: int, *, wait: bool) -> list[Ticket]:
+        job = enqueue(ECHO, Plan(), queue="system")
+        return [Ticket(job.pk, job.token)]
+
+
+def take(count: int, line: Silent, *, slots: int = 4) -> None:
+    """Have a worker take so many jobs of two queues, on this line alone."""
+
+    def work() -> None:
+        worker = Worker(["system", "assets"], slots=slots, max_jobs=count)
+        worker.line = line
+        worker.work()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(work).result()
+
+
+def without_tickets() -> None:
+    Job.objects.filter(status=Status.QUEUED).update(ticketed=False)
+
+
+@pytest.fixture
+def _few_may_start() -> None:
+    limit("slow", 1)
+    ask(1, concurrency_key="slow")
+    claim()
+    for _ in range(5):
+        ask(1)
+        ask(7, concurrency_key="slow")
+    without_tickets()
+
+
+@pytest.mark.usefixtures("_few_may_start")
+def test_who_is_held_back_by_a_limit_does_not_keep_a_worker_from_those_behind(config: Config) -> None:
+    config(poll_seconds=0.001)
+    line = Silent()
+    take(5, line)
+    assert held_back() >= 4 * 7
+    assert line.waits == 1, "for the first"
+
+
+@pytest.mark.usefixtures("_few_may_start")
+def test_nor_while_redis_is_away(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    config(poll_seconds=0.001)
+    paused_with_more: list[bool] = []
+    pause = Worker._pause
+
+    def noted(worker: Worker) -> list[Job]:
+        paused_with_more.append(worker._more)
+        return pause(worker)
+
+    monkeypatch.setattr(Worker, "_pause", noted)
+    take(5, Away())
+    assert held_back() >= 4 * 7
+    assert all(paused_with_more)
+
+
+def test_a_trickle_of_tickets_does_not_keep_a_worker_from_what_has_none(config: Config) -> None:
+    config(poll_seconds=0.001)
+    waiting = ask(3, queue="assets")
+    without_tickets()
+    take(9, Trickle())
+    assert Job.objects.filter(pk__in=[job.pk for job in waiting], status=Status.COMPLETED).count() == 3
