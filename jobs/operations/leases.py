@@ -6,6 +6,7 @@ later write of the handler is bound to it, so a worker that lost its lease commi
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -128,7 +129,9 @@ def any_next(queues: Collection[str]) -> bool:
 
 
 def _open(queues: Collection[str], ticketed: Sequence[bool]) -> list[Place]:
-    return [Place(queue, kind) for kind in ticketed for queue in sorted(set(queues) - pauses.queues())]
+    open_ = sorted(set(queues) - pauses.queues())
+    random.shuffle(open_)  # the first may have more than can be taken: none shall always be last
+    return [Place(queue, kind) for kind in ticketed for queue in open_]
 
 
 def _next_alone(places: Sequence[Place], limit: int, worker_id: int) -> list[Job]:

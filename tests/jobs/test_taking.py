@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from jobs.models import Job
+from jobs.operations import leases
 from jobs.operations.enqueue import enqueue
 from jobs.states import Status
 from jobs.transport import Ticket
@@ -110,3 +111,11 @@ def test_a_trickle_of_tickets_does_not_keep_a_worker_from_what_has_none(config: 
     without_tickets()
     take(9, Trickle())
     assert Job.objects.filter(pk__in=[job.pk for job in waiting], status=Status.COMPLETED).count() == 3
+
+
+def test_no_queue_is_always_last_where_nobody_hands_out_tickets() -> None:
+    for queue in ("assets", "system"):
+        ask(30, queue=queue)
+    worker = leases.register(name="w", queues=["assets", "system"], slots=1)
+    taken = [leases.claim_next(["assets", "system"], limit=1, worker_id=worker.pk) for _ in range(30)]
+    assert {job.queue for (job,) in taken} == {"assets", "system"}
