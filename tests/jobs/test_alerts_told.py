@@ -92,14 +92,19 @@ def test_incidents_are_told_of_without_redis(scheduler: Start, receiver: Receive
     wait_for_all(receiver)
 
 
-def test_one_that_is_stopped_lets_another_lead_at_once_and_finishes_its_post(
-    scheduler: Start, stack: Stack, receiver: Receiver
-) -> None:
+def stop_amid_a_post(scheduler: Start, stack: Stack, receiver: Receiver) -> None:
+    """The receiver keeps the post that the scheduler is about, which leads no more."""
     receiver.hold()
     scheduler(SHUTDOWN_SECONDS="60")
     wait_until(lambda: receiver.posts, timeout=60)
     stack.signal("scheduler")
     wait_until(Leadership.objects.filter(holder="").exists)
+
+
+def test_one_that_is_stopped_lets_another_lead_at_once_and_finishes_its_post(
+    scheduler: Start, stack: Stack, receiver: Receiver
+) -> None:
+    stop_amid_a_post(scheduler, stack, receiver)
     assert Job.objects.filter(type=ALERT.name, status=Status.RUNNING).count() == 1
     receiver.release()
     assert stack.wait("scheduler") == 0
@@ -110,11 +115,7 @@ def test_one_that_is_stopped_lets_another_lead_at_once_and_finishes_its_post(
 def test_one_that_is_stopped_twice_hands_its_post_back_at_once(
     scheduler: Start, stack: Stack, receiver: Receiver
 ) -> None:
-    receiver.hold()
-    scheduler(SHUTDOWN_SECONDS="60")
-    wait_until(lambda: receiver.posts, timeout=60)
-    stack.signal("scheduler")
-    wait_until(Leadership.objects.filter(holder="").exists)
+    stop_amid_a_post(scheduler, stack, receiver)
     stack.signal("scheduler", signal.SIGINT)
     assert stack.wait("scheduler") == 0
     assert not Job.objects.filter(status=Status.RUNNING).exists()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -82,6 +83,16 @@ def defect(*_: Any) -> None:
     raise ValueError("a defect")
 
 
+@contextmanager
+def dying() -> Iterator[None]:
+    """A worker and a scheduler on threads, one of which ends without being told to."""
+    died = threading.Event()
+    with Embedded(slots=1, ended=died.set) as embedded:
+        yield
+        assert died.wait(20)
+    assert embedded.died
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_worker_that_stores_no_ends_any_more_hands_its_jobs_back_and_ends(
@@ -89,11 +100,8 @@ def test_a_worker_that_stores_no_ends_any_more_hands_its_jobs_back_and_ends(
 ) -> None:
     config(poll_seconds=0.05)
     monkeypatch.setattr(completer, "settle_alone", defect)
-    died = threading.Event()
-    with Embedded(slots=1, ended=died.set) as embedded:
+    with dying():
         job = enqueue(ECHO, Plan())
-        assert died.wait(20)
-    assert embedded.died
     assert [*JobEvent.objects.filter(job=job).order_by("pk").values_list("event", flat=True)][1:] == [
         "job.started",
         "job.released",
@@ -107,7 +115,5 @@ def test_a_worker_whose_heart_no_longer_beats_ends(
 ) -> None:
     config(poll_seconds=0.05)
     monkeypatch.setattr(Pulse, "_beat", defect)
-    died = threading.Event()
-    with Embedded(slots=1, ended=died.set) as embedded:
-        assert died.wait(20)
-    assert embedded.died
+    with dying():
+        pass

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 
-from jobs import queue_settings
 from jobs.models import Job
 from jobs.operations import controls, dispatch, operating, permits
 from jobs.operations.enqueue import enqueue_many
@@ -16,20 +15,11 @@ from jobs.operations.operator import Operator
 from jobs.scheduler.due import run_due
 from jobs.states import Status
 from jobs.testing.running import end_delays
-from jobs.transport import transport
 from tests.jobs import under_limits
 from tests.jobs.kinds import ECHO, Plan
 from tests.jobs.under_limits import bound, claim, end, held_back
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def _nothing_kept() -> Iterator[None]:
-    queue_settings.forget()
-    transport().empty("system")
-    yield
-    queue_settings.forget()
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("nothing_kept")]
 
 
 def ask(game: str, count: int = 1, **options: object) -> list[Job]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -11,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from jobs import liveness, queue_settings
+from jobs import liveness
 from jobs.invariants import broken
 from jobs.models import Job, JobEvent
 from jobs.models_limits import Limit
@@ -22,23 +22,13 @@ from jobs.operations.queues import pause_queue, resume_queue
 from jobs.pauses import pauses
 from jobs.scheduler.sweep import Sweep
 from jobs.states import Status
-from jobs.transport import transport
 from tests.jobs.kinds import ECHO, Plan
 from tests.jobs.under_limits import ask, bound, claim, end, held_back, limit
 from tests.touched import rows_read, sqlite_scans
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("nothing_kept")]
 
 Config = Callable[..., None]
-
-
-@pytest.fixture(autouse=True)
-def _nothing_kept() -> Iterator[None]:
-    queue_settings.forget()
-    for queue in ("system", "assets"):
-        transport().empty(queue)
-    yield
-    queue_settings.forget()
 
 
 def one_held_back(**options: object) -> tuple[Job, Job]:

@@ -1,6 +1,13 @@
-"""Asking, claiming and ending, one thing at a time, under limits that a test sets."""
+"""Asking, claiming and ending, one thing at a time or many at once, under limits that a test sets."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import TypeVar
+
+from django.db import connection
 
 from jobs import queue_settings
 from jobs.models import Job
@@ -10,6 +17,8 @@ from jobs.operations import leases
 from jobs.operations.enqueue import enqueue
 from jobs.operations.outcomes import Ended, How, settle
 from tests.jobs.kinds import ECHO, Plan
+
+T = TypeVar("T")
 
 
 def bound(**fields: object) -> None:
@@ -44,3 +53,18 @@ def end(*jobs: Job, how: How = How.DONE) -> None:
 
 def held_back() -> int:
     return Job.objects.exclude(held_back_by="").count()
+
+
+def at_once(count: int, act: Callable[[], T]) -> list[T]:
+    """What so many got who began together, each in a thread and on a connection of its own."""
+    start = Barrier(count)
+
+    def run(_: int) -> T:
+        try:
+            start.wait()
+            return act()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(count) as threads:
+        return list(threads.map(run, range(count)))

@@ -15,6 +15,7 @@ FENCES = "tests/proof/test_fences.py"
 FAILPOINTS = "tests/proof/test_failpoints.py"
 ENGINE = "tests/jobs/test_engine.py"
 LIMITS = "tests/jobs/test_limits.py"
+CAPS = "tests/jobs/test_rates_and_caps.py"
 STATEFUL = "tests/proof/test_stateful.py"
 RULES = "tests/jobs/test_rules.py"
 WAITS = "tests/jobs/test_waits.py"
@@ -234,7 +235,7 @@ GUARDS = {
     "scope lock": Guard("a number given twice", _scope_lock, FENCES, locks=True),
     "permit lock": Guard("one too many at once", _permit_lock, f"{LIMITS} -k many_claim", locks=True),
     "permit count": Guard("a permit given twice", _permit_count, STATEFUL),
-    "cap lock": Guard("one too many waiting", lambda: _unlock("Bucket"), f"{LIMITS} -k many_ask", locks=True),
+    "cap lock": Guard("one too many waiting", lambda: _unlock("Bucket"), f"{CAPS} -k many_ask", locks=True),
     "lane lock": Guard("a place given twice", _lane_lock, FENCES, locks=True),
     "unknown claims": Guard(
         "a claim nobody works on",
