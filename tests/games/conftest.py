@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from games.models import Game
     from tests.cast import Cast
 
 
@@ -14,6 +15,11 @@ def cast(db: None) -> Cast:
     from tests.cast import assemble  # Models can't be imported before Django is set up, and conftest is.
 
     return assemble()
+
+
+@pytest.fixture
+def game(cast: Cast) -> Game:
+    return cast.game
 
 
 @pytest.fixture(autouse=True)

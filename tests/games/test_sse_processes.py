@@ -16,8 +16,8 @@ from accounts.threads import in_thread
 from games.models import Game, Membership
 from jobs.events.ledger import ledger
 from jobs.models import Job, JobEvent
-from tests.cast import Cast
-from tests.games.test_sse import act, bearer, of_game, of_request, user
+from tests.games.streams import of_game, of_request
+from tests.games.watching import act, bearer, user
 from tests.processes import Stack
 from tests.sse import Event, parse
 
@@ -25,11 +25,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
 STREAMS = 500
 NO_TIMEOUT = httpx.Timeout(10, read=60)
-
-
-@pytest.fixture
-def game(cast: Cast) -> Game:
-    return cast.game
 
 
 class Follower:
