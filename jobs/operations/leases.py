@@ -129,7 +129,7 @@ def any_next(queues: Collection[str]) -> bool:
 
 
 def _open(queues: Collection[str], ticketed: Sequence[bool]) -> list[Place]:
-    open_ = sorted(set(queues) - pauses.queues())
+    open_ = list(set(queues) - pauses.queues())
     random.shuffle(open_)  # the first may have more than can be taken: none shall always be last
     return [Place(queue, kind) for kind in ticketed for queue in open_]
 
