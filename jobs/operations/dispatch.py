@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from django.conf import settings
+from django.db import transaction
 
 from jobs.events.ledger import Ledger, ledger
 from jobs.models import Job, JobQuerySet
@@ -72,8 +73,13 @@ def refill(queue: str) -> int:
 
 
 def clear_marks(queue: str) -> int:
-    """Forget which jobs have tickets, because the list holds fewer: they were lost. Doubled tickets are harmless."""
-    return _ticketed(queue).update(ticketed=False)
+    """Forget which jobs have tickets, because the list holds fewer: they were lost. Doubled tickets are harmless.
+
+    Who is being claimed is passed over: waiting for it, in an order that is nobody's, ends in a deadlock with its end.
+    """
+    with transaction.atomic():
+        marked = list(_ticketed(queue).select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True))
+        return Job.objects.filter(pk__in=marked).update(ticketed=False)
 
 
 def rebuild(queue: str) -> None:

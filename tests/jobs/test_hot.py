@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
@@ -22,9 +22,10 @@ from jobs.failpoints import FailpointRaised, arm, disarm
 from jobs.models import Job, JobEvent, Lane
 from jobs.models_limits import Limit
 from jobs.models_metrics import QueueSettings
-from jobs.operations import hot, leases
+from jobs.operations import dispatch, hot, leases
 from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.operations.outcomes import Ended, settle
+from jobs.operations.transitions import lock
 from jobs.pauses import pauses
 from jobs.scheduler.due import run_due
 from jobs.states import Status
@@ -222,6 +223,20 @@ def test_a_worker_reads_no_lanes_but_those_it_locks() -> None:
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite compiles nothing")
 def test_postgresql_compiles_nothing_for_a_worker_however_dear_it_takes_reading_a_table_of_few_rows() -> None:
     assert directly(lambda: sql.ask("SELECT current_setting('jit')")) == [("off",)]
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
+def test_the_marks_of_lost_tickets_are_forgotten_without_waiting_for_a_job_that_is_being_claimed() -> None:
+    locked, lost = enqueue_many(ECHO, [Plan()] * 2)
+
+    def forget() -> int:
+        sql.ask("SET lock_timeout = '5s'")
+        return dispatch.clear_marks("system")
+
+    with transaction.atomic():
+        lock([locked.pk])
+        assert directly(forget) == 1
+    assert Job.objects.get(ticketed=False, status=Status.QUEUED) == lost
 
 
 def directly(do: Callable[[], T]) -> T:
