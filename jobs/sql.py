@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
-from django.db import ProgrammingError, connection, connections, models, transaction
+from django.db import NotSupportedError, ProgrammingError, connection, connections, models, transaction
 from django.db.models.base import ModelState
 
 M = TypeVar("M", bound=models.Model)
@@ -203,7 +203,7 @@ class Twofold(NamedTuple):
 def ask(statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
     """What a statement without a set returns."""
     if on_postgresql() and _may_prepare():
-        return _prepared(*_numbered(statement), parameters)
+        return _by_plan(*_numbered(statement), parameters)
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         return list(cursor.fetchall()) if cursor.description else []
@@ -212,6 +212,21 @@ def ask(statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
 def _may_prepare() -> bool:
     """Statements that are logged, as in debug mode, are logged by a cursor that binds parameters itself."""
     return settings.CONFIG.database_prepare and not connection.queries_logged
+
+
+def _by_plan(text: str, names: Sequence[str], parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    try:
+        return _prepared(text, names, parameters)
+    except (NotSupportedError, ProgrammingError) as error:
+        if connection.in_atomic_block or getattr(error.__cause__, "sqlstate", "") not in (_OUTDATED, _UNPLANNED):
+            raise
+    # Nothing was done. After a rollback the driver would forget its plans; else a pool keeps them for whoever is next.
+    _prepared("DEALLOCATE ALL", [], {})
+    return _prepared(text, names, parameters)
+
+
+_OUTDATED = "0A000"
+"""A column that the plan returns has another type now."""
 
 
 def _prepared(text: str, names: Sequence[str], parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:

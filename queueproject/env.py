@@ -92,7 +92,7 @@ class Config(BaseSettings):
     )
     database_pool_size: Count = Field(8, description="Most PostgreSQL connections that one process holds open.")
     database_prepare: bool = Field(
-        True, description="Prepare the hot statements on PostgreSQL. Not behind a PgBouncer older than 1.21."
+        True, description="Prepare the hot statements on PostgreSQL. Not behind a PgBouncer that pools transactions."
     )
     database_timeout_seconds: Seconds = Field(
         5, description="How long to wait for a pooled PostgreSQL connection, or for SQLite's write lock."

@@ -311,6 +311,21 @@ def test_a_claim_under_limits_is_planned_once_for_a_connection_and_again_when_th
     assert planned() == 2
 
 
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite plans each time")
+def test_a_plan_that_fits_the_table_no_more_is_made_anew_also_where_nothing_is_rolled_back() -> None:
+    def change(length: Any) -> list[Any]:
+        return sql.ask(f"ALTER TABLE jobs_job ALTER COLUMN status TYPE varchar({length})")
+
+    try:
+        enqueue(ECHO, Plan())
+        directly(partial(change, 99))
+        enqueue(ECHO, Plan())
+    finally:
+        directly(partial(change, Job._meta.get_field("status").max_length))
+    enqueue(ECHO, Plan())
+    assert Job.objects.filter(status=Status.QUEUED).count() == 3
+
+
 def planned() -> int:
     """How many statements this connection has planned by a name in SQL: one locks limits, one claims."""
     ((count,),) = sql.ask("SELECT count(*) FROM pg_prepared_statements WHERE from_sql")
