@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from django.db import connection
 
 from jobs import sql
+from jobs.connections import use_direct_connection
+
+T = TypeVar("T")
 
 _READ = "SELECT seq_scan, seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relname = %(table)s"
 
@@ -26,6 +30,20 @@ def _counted(table: str) -> tuple[int, int]:
     sql.ask("SELECT pg_stat_force_next_flush()")
     ((scans, rows),) = sql.ask(_READ, table=table)
     return int(scans), int(rows)
+
+
+def directly(do: Callable[[], T]) -> T:
+    """What this gives on a connection as workers have it."""
+
+    def work() -> T:
+        use_direct_connection()
+        try:
+            return do()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work).result()
 
 
 def sqlite_scans(table: str, do: Callable[[], object]) -> list[str]:

@@ -29,12 +29,14 @@ def run_released() -> float:
     blocked = pending.filter(on__status__in=OPEN).values("job")
     doomed = pending.filter(if_dead=IfDead.CANCEL, on__status__in=FINAL - {Status.COMPLETED}).values("job")
     ahead = Job.objects.open().filter(lane=OuterRef("lane"), place__lt=OuterRef("place"))
-    free = Q(pk__in=pending.values("job")) & ~Q(pk__in=blocked) & ~Exists(ahead)
-    released = Job.objects.filter(Q(pk__in=doomed) | free)
-    found = list(released.filter(status=Status.PENDING).values_list("pk", "lane_id")[:BATCH])
+    free = Job.objects.filter(~Q(pk__in=blocked), ~Exists(ahead), pk__in=pending.values("job"))
+    # One question for both would be answered from all jobs there are, not from those that depend on others.
+    found: dict[int, int | None] = {}
+    for released in (Job.objects.filter(pk__in=doomed), free):
+        found |= dict(released.filter(status=Status.PENDING).values_list("pk", "lane_id")[:BATCH])
     if found:
-        with ledger(lanes={lane for _, lane in found if lane is not None}) as book:
-            release_pending(book, [pk for pk, _ in found])
+        with ledger(lanes={lane for lane in found.values() if lane is not None}) as book:
+            release_pending(book, list(found))
     return settings.CONFIG.tick_seconds
 
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 
 from jobs import invariants
 from jobs.errors import Conflict, Invalid
 from jobs.models import IfDead, Job
 from jobs.operations.controls import cancel, revive
-from jobs.operations.enqueue import enqueue
+from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.scheduler.due import run_released
 from jobs.states import Status
 from jobs.testing import run_next, run_until_idle
 from tests.jobs import kinds
 from tests.jobs.kinds import ECHO, FAIL, Plan
+from tests.touched import directly, rows_read
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -127,3 +129,19 @@ def test_a_unique_job_that_runs_again_is_unique_still() -> None:
     cancel(other.pk)
     revive(job.pk)
     assert enqueue(ECHO, Plan(), unique="u").pk == job.pk
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite does not count what it reads")
+def test_who_may_run_now_is_looked_for_among_those_that_depend_on_others_only() -> None:
+    first = enqueue(ECHO, Plan())
+    enqueue(ECHO, Plan(), depends_on=[first])
+
+    def looked_at(others: int) -> int:
+        enqueue_many(ECHO, [Plan()] * others)
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE jobs_job, jobs_dependency")
+        before = rows_read("jobs_job")
+        directly(run_released)
+        return rows_read("jobs_job") - before
+
+    assert looked_at(2000) - looked_at(200) < 100

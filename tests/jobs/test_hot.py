@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -16,7 +15,6 @@ from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
 from jobs import limits, queue_settings, sql
-from jobs.connections import use_direct_connection
 from jobs.events.ledger import ledger
 from jobs.failpoints import FailpointRaised, arm, disarm
 from jobs.models import Job, JobEvent, Lane
@@ -32,11 +30,9 @@ from jobs.states import Status
 from jobs.transport import Ticket, connect, transport
 from jobs.worker.rq import RegisteredWorker
 from tests.jobs.kinds import ECHO, Plan
-from tests.touched import rows_read, whole_reads
+from tests.touched import directly, rows_read, whole_reads
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-T = TypeVar("T")
 
 
 def statements(do: Callable[[], Any]) -> int:
@@ -237,20 +233,6 @@ def test_the_marks_of_lost_tickets_are_forgotten_without_waiting_for_a_job_that_
         lock([locked.pk])
         assert directly(forget) == 1
     assert Job.objects.get(ticketed=False, status=Status.QUEUED) == lost
-
-
-def directly(do: Callable[[], T]) -> T:
-    """What this gives on a connection as workers have it."""
-
-    def work() -> T:
-        use_direct_connection()
-        try:
-            return do()
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(work).result()
 
 
 def test_a_heartbeat_holds_no_lock_from_one_trip_to_the_next() -> None:
