@@ -15,7 +15,7 @@ run: .venv/installed  ## Start all of it on this machine.
 	@exec $(BIN)/python -m queueproject.stack
 
 test: .venv/installed-dev browser  ## Everything that must hold: rules and pages on SQLite, processes on PostgreSQL, the queue itself on both.
-	@$(MAKE) --no-print-directory lint > var/lint.log 2>&1 & lint=$$!; \
+	@mkdir -p var; $(MAKE) --no-print-directory lint > var/lint.log 2>&1 & lint=$$!; \
 	TEST_DATABASE=sqlite $(PYTEST) -m "not chaos and not integration" && tests=well; \
 	wait $$lint || { cat var/lint.log; exit 1; }; [ "$$tests" = well ]
 	@TEST_DATABASE=postgres $(PYTEST) -m "(integration or chaos or engine) and not browser"
@@ -24,6 +24,7 @@ check: lint  ## The quick part.
 	@$(PYTEST) -m "not ($(SLOW))"
 
 lint: .venv/installed-dev
+	@mkdir -p var
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
 	@DEBUG=1 $(BIN)/mypy --no-error-summary
