@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from bisect import bisect_left
+from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -57,13 +58,13 @@ class Measures:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._times: dict[tuple[str, str], Times] = {}
+        self._times: defaultdict[tuple[str, str], Times] = defaultdict(Times)
         self._next_flush = time.monotonic() + settings.CONFIG.rollup_seconds
 
     def add(self, queue: str, measure: str, seconds: float) -> None:
         """Note one duration."""
         with self._lock:
-            self._times.setdefault((queue, measure), Times()).add(seconds)
+            self._times[queue, measure].add(seconds)
 
     def flush_if_due(self) -> None:
         """``flush`` every ``rollup_seconds``."""
@@ -74,7 +75,7 @@ class Measures:
     def flush(self) -> None:
         """Write everything down. What a database error keeps from being written is lost: metrics, not the record."""
         with self._lock:
-            taken, self._times = self._times, {}
+            taken, self._times = self._times, defaultdict(Times)
         minute = timezone.now().replace(second=0, microsecond=0)
         Rollup.objects.bulk_create([times.row(minute, *key) for key, times in taken.items()])
 

@@ -39,7 +39,8 @@ class Slots:
         self.reported = threading.Event()
         self.measures = Measures()
         self._hand_over = hand_over
-        self._free = threading.Semaphore(size)
+        self._free = size
+        self._freed = threading.Condition()
         self._threads = Threads(size, self._run, name="slot")
         self._io = IoLoop()
         self._voice = Voice()
@@ -54,17 +55,17 @@ class Slots:
 
     def take(self, limit: int, timeout_seconds: float) -> int:
         """Take up to ``limit`` free slots, waiting for the first; how many."""
-        if not self._free.acquire(timeout=timeout_seconds):
-            return 0
-        taken = 1
-        while taken < limit and self._free.acquire(blocking=False):
-            taken += 1
-        return taken
+        with self._freed:
+            self._freed.wait_for(lambda: self._free, timeout_seconds)
+            taken = min(limit, self._free)
+            self._free -= taken
+            return taken
 
     def free(self, count: int = 1) -> None:
         """Give slots back."""
-        if count:
-            self._free.release(count)
+        with self._freed:
+            self._free += count
+            self._freed.notify()
 
     def start(self, jobs: Iterable[Job]) -> None:
         """Run claimed jobs in slots that were taken for them."""
