@@ -27,7 +27,6 @@ from jobs.ephemeral import Ephemeral
 
 logger = logging.getLogger(__name__)
 
-QUEUES_KEY = "rq:queues"
 JOB_MESSAGE_TYPE = "job"
 TICKET = re.compile(rb"\A(\d{1,18})-(\d{1,9})\Z")
 
@@ -142,7 +141,7 @@ class RedisTransport:
         except RedisError as error:
             self.breaker.trip(error)
             return False
-        for queue, length in zip(lists, replies[1:] if lists else (), strict=False):
+        for queue, length in zip(lists, replies, strict=False):
             self._note_length(queue, length)
         return True
 
@@ -151,8 +150,6 @@ class RedisTransport:
         lists: dict[tuple[str, bool], list[str]] = {}
         for push in pushes:
             lists.setdefault((push.queue, push.front), []).append(str(push.ticket))
-        if lists:
-            pipe.sadd(QUEUES_KEY, *{queue_key(queue) for queue, _ in lists})
         for (queue, front), tickets in lists.items():
             (pipe.lpush if front else pipe.rpush)(queue_key(queue), *tickets)
         return [queue for queue, _ in lists]

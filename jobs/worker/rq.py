@@ -77,8 +77,9 @@ class RegisteredWorker(BaseWorker):
         return found
 
     def tell(self) -> None:
-        """Keep RQ's worker list true and learn of ``rq suspend``; both are a courtesy that Redis may refuse."""
+        """Keep RQ's lists of queues and workers true and learn of ``rq suspend``: a courtesy that Redis may refuse."""
         with contextlib.suppress(RedisError, ValueError):
+            self.connection.sadd(TicketQueue.redis_queues_keys, *map(queue_key, self.queue_names()))
             if not self.connection.exists(self.key):
                 self.register_birth()  # type: ignore[no-untyped-call]
             self.suspended = bool(is_suspended(self.connection, self))

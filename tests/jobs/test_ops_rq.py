@@ -14,12 +14,15 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from rq import Queue
 
 from jobs.models import Job, Worker
 from jobs.operations import leases
 from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.states import Status
 from jobs.testing import run_until_idle
+from jobs.transport import connect
+from jobs.worker.rq import RegisteredWorker
 from tests.jobs.kinds import ECHO, FAIL, Plan
 from tests.processes import database_url
 
@@ -97,6 +100,14 @@ def test_nothing_is_done_to_jobs_from_there(root: Client) -> None:
         assert root.post(f"{RQ}queues/{SYSTEM}/{page}", {"post": "yes"}).status_code == 403, page
     assert root.post(f"{RQ}queues/actions/{SYSTEM}/", {"action": "delete"}).status_code == 403
     assert Job.objects.get().status == Status.QUEUED
+
+
+def test_what_rq_finds_queues_by_has_those_of_the_workers_that_beat() -> None:
+    worker = RegisteredWorker(["system", "llm"], name="w")
+    worker.tell()
+    with connect() as client:
+        assert {"system", "llm"} <= {queue.name for queue in Queue.all(client)}
+    worker.leave()
 
 
 @pytest.mark.integration
