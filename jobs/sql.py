@@ -11,8 +11,9 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, cached_property
 from itertools import count
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
@@ -96,35 +97,46 @@ def execute(statement: str, rows: Rows, **parameters: Any) -> list[tuple[Any, ..
     return ask(statement, rows=json.dumps(rows), **parameters)
 
 
-def after(first: str, statement: str, rows: Rows, **parameters: Any) -> list[tuple[Any, ...]]:
-    """Run two statements over a set in one trip to PostgreSQL, as one transaction; what the second returns.
+def in_one_trip(statements: Sequence[str], rows: Rows | None, **parameters: Any) -> list[tuple[Any, ...]]:
+    """Run statements over a set in one trip to PostgreSQL, as one transaction; what the last returns.
 
-    The second has a snapshot of its own, taken when the first has got its locks.
+    Each has a snapshot of its own, taken when those before it have got their locks. Without ``rows`` the set is what
+    the first, made by ``kept``, finds.
     """
-    given = {"rows": json.dumps(rows), **parameters}
+    given = parameters if rows is None else {"rows": json.dumps(rows), **parameters}
     if not _may_prepare():
-        return _in_one_trip([first, statement], given)
+        return _run(statements, given)
     try:
-        return _in_one_trip([_planned(first).call(), _planned(statement).call()], given, _SAVED)
+        return _run([_planned(statement).call() for statement in statements], given, _SAVED)
     except ProgrammingError as error:
         if getattr(error.__cause__, "sqlstate", "") != _UNPLANNED:
             raise
-    # The driver has dropped all plans of this connection, as it does after a rollback.
+    # The driver has dropped the plans of this connection, as it does after a rollback; some were made again since.
     _known.pop(connection.connection, None)
     if connection.in_atomic_block:
         ask(f"ROLLBACK TO {_SAVED}")
-    return _in_one_trip([_planned(first).call(), _planned(statement).call()], given, _SAVED)
+    _forget_plans()
+    return _run([_planned(statement).call() for statement in statements], given, _SAVED)
 
 
 _SAVED = "planned"
 _UNPLANNED = "26000"
+_KEPT = "queueproject.kept"
 
 
-def _in_one_trip(statements: list[str], given: Mapping[str, Any], savepoint: str = "") -> list[tuple[Any, ...]]:
+def kept(found: str) -> str:
+    """What a SELECT finds, with the locks that it takes, as the set of the statements after it in the same trip."""
+    return f"SELECT set_config('{_KEPT}', (SELECT COALESCE(json_agg(f), '[]')::text FROM ({found}) AS f), true)"
+
+
+def _run(statements: Sequence[str], given: Mapping[str, Any], savepoint: str = "") -> list[tuple[Any, ...]]:
     """What the last of them returns."""
     begin = [f"SAVEPOINT {savepoint}"] if savepoint and connection.in_atomic_block else []
+    text = ";".join([*begin, *statements])
+    if "rows" not in given:
+        text = text.replace("%(rows)s", f"current_setting('{_KEPT}')::json")
     with connection.cursor() as cursor:
-        cursor.execute(";".join([*begin, *statements]), given)
+        cursor.execute(text, given)
         while cursor.nextset():
             pass
         return list(cursor.fetchall())
@@ -169,7 +181,8 @@ def _numbered(statement: str) -> tuple[str, Sequence[str]]:
     return text.replace("%%", "%"), parameters
 
 
-class Twofold(NamedTuple):
+@dataclass(frozen=True)
+class Twofold:
     """A change of a table's rows that returns their ids first, and an INSERT made of what it returns.
 
     ``insert`` has ``{changed}`` where a table stands. PostgreSQL does both in one statement, SQLite in two.
@@ -185,19 +198,30 @@ class Twofold(NamedTuple):
     def execute(self, rows: Rows, **parameters: Any) -> list[tuple[Any, ...]]:
         """Run it over a set; what the change returns."""
         if on_postgresql():
-            insert = self.insert.replace("{changed}", "changed")
-            both = f"WITH changed AS ({self.change}), inserted AS ({insert}) SELECT * FROM changed"
             if self.before:
-                return after(self.before, both, rows, **parameters)
-            return execute(both, rows, **parameters)
+                return in_one_trip([self.before, self._both], rows, **parameters)
+            return execute(self._both, rows, **parameters)
         if self.before:
             execute(self.before, rows, **parameters)
         changed = execute(self.change, rows, **parameters)
-        found = f"(SELECT * FROM {self.table} WHERE id IN (SELECT value FROM json_each(%(changed)s)))"
-        insert = self.insert.replace("{changed}", found)
-        used = rows if "%(rows)s" in insert else []
-        execute(insert, used, changed=json.dumps([row[0] for row in changed]))
+        used = rows if "%(rows)s" in self._second else []
+        execute(self._second, used, changed=json.dumps([row[0] for row in changed]))
         return changed
+
+    def execute_over(self, found: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        """Run it over what a SELECT finds, in PostgreSQL: all in one trip."""
+        return in_one_trip([kept(found), self.before, self._both], None, **parameters)
+
+    @cached_property
+    def _both(self) -> str:
+        """The same text each time: a long one is not put together again, nor looked at to find its plan."""
+        insert = self.insert.replace("{changed}", "changed")
+        return f"WITH changed AS ({self.change}), inserted AS ({insert}) SELECT * FROM changed"
+
+    @cached_property
+    def _second(self) -> str:
+        found = f"(SELECT * FROM {self.table} WHERE id IN (SELECT value FROM json_each(%(changed)s)))"
+        return self.insert.replace("{changed}", found)
 
 
 def ask(statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
@@ -221,8 +245,12 @@ def _by_plan(text: str, names: Sequence[str], parameters: Mapping[str, Any]) -> 
         if connection.in_atomic_block or getattr(error.__cause__, "sqlstate", "") not in (_OUTDATED, _UNPLANNED):
             raise
     # Nothing was done. After a rollback the driver would forget its plans; else a pool keeps them for whoever is next.
-    _prepared("DEALLOCATE ALL", [], {})
+    _forget_plans()
     return _prepared(text, names, parameters)
+
+
+def _forget_plans() -> None:
+    _prepared("DEALLOCATE ALL", [], {})
 
 
 _OUTDATED = "0A000"

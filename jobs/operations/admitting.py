@@ -2,13 +2,15 @@
 
 Two statements in one trip. The first locks the limits that these jobs need, so whoever else counts waits; the second,
 which so sees all that was claimed before, counts who holds permits and changes the jobs. Where all that ask have room
-they are only counted; where they haven't, the first of them get the permits that are left.
+they are only counted; where they haven't, the first of them get the permits that are left. What is next without a
+ticket is found by one more statement before the two, in the same trip.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from json import dumps
 from typing import Any, NamedTuple
@@ -37,7 +39,7 @@ def claim(
     tickets: Collection[Ticket], *, worker_id: int, paused: Collection[str], alone: bool, limits: Limits
 ) -> Admitted:
     """``claiming.claim`` within these limits; each takes the tickets in their order."""
-    given = {"limits": _said(limits), "worker": worker_id, "paused": "\n".join(paused), "alone": alone}
+    given = _given(worker_id=worker_id, paused=paused, alone=alone, limits=limits)
     admitted, left, again = Admitted([], set()), list(dict.fromkeys(tickets)), True
     while left and again:
         claimed, held_back = _claim_some(left, given)
@@ -49,9 +51,28 @@ def claim(
     return admitted
 
 
+def claim_next(places: Sequence[claiming.Place], *, limit: int, worker_id: int, limits: Limits) -> Admitted:
+    """Of the next ``limit`` jobs of these places, those without a scope, within these limits.
+
+    In PostgreSQL they are found in the same trip: limits that were held meanwhile would keep everybody waiting.
+    """
+    given = _given(worker_id=worker_id, paused=(), alone=True, limits=limits)
+    if not sql.on_postgresql():
+        return _claim_some(claiming.first(places, limit=limit), given)
+    places_and_limit = {"places": claiming.said(places), "limit": limit}
+    return _admitted(_claim(connection.vendor).execute_over(claiming.first_in_order(), **places_and_limit, **given))
+
+
+def _given(*, worker_id: int, paused: Collection[str], alone: bool, limits: Limits) -> dict[str, Any]:
+    return {"limits": _said(limits), "worker": worker_id, "paused": "\n".join(paused), "alone": alone}
+
+
 def _claim_some(tickets: Sequence[Ticket], given: Mapping[str, Any]) -> Admitted:
     rows = [{"id": ticket.job_id, "token": ticket.token, "n": n} for n, ticket in enumerate(tickets)]
-    found = _claim(connection.vendor).execute(rows, **given)
+    return _admitted(_claim(connection.vendor).execute(rows, **given))
+
+
+def _admitted(found: Sequence[tuple[Any, ...]]) -> Admitted:
     jobs = sql.instances(Job, claiming.RUN, found)
     claimed = [(job, bool(row[-1])) for job, row in zip(jobs, found, strict=True) if not job.held_back_by]
     return Admitted(claimed, {job.pk for job in jobs if job.held_back_by})
@@ -182,7 +203,7 @@ def _claim(vendor: str) -> sql.Twofold:
         RETURNING {sql.returned(Job, claiming.RUN)}, jobs_job.started_at = {sql.now()}"""
     started = f"status = '{Status.RUNNING}'"
     both = hot.and_tell(change, "'job.started'", sql.json_object(attempt="attempt"), of=started)
-    return both._replace(before=_lock_needed(vendor))
+    return replace(both, before=_lock_needed(vendor))
 
 
 def _integer(parameter: str) -> str:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from functools import cache
-from typing import Any, NamedTuple
+from json import dumps
+from typing import NamedTuple
 
 from django.db import connection
 
@@ -40,23 +41,25 @@ class Place(NamedTuple):
     ticketed: bool
 
 
-_PLACES = {"n": "int", "queue": "text", "ticketed": "boolean"}
+def said(places: Iterable[Place]) -> str:
+    """These places as the statements' parameter ``places``."""
+    return dumps([{"n": n, **place._asdict()} for n, place in enumerate(places)])
 
 
-def _rows_of(places: Iterable[Place]) -> list[dict[str, Any]]:
-    return [{"n": n, **place._asdict()} for n, place in enumerate(places)]
+def _places() -> str:
+    return sql.table("places", n="int", queue="text", ticketed="boolean")
 
 
 def with_work(places: Iterable[Place]) -> list[Place]:
     """Those of these places in which jobs wait, in their order."""
-    found = sql.execute(_with_work(connection.vendor), _rows_of(places))
+    found = sql.ask(_with_work(connection.vendor), places=said(places))
     return [Place(queue, bool(ticketed)) for queue, ticketed in found]
 
 
 @cache
 def _with_work(vendor: str) -> str:
     waits = _next_in_place("id", limit="1")
-    return f"SELECT f.queue, f.ticketed FROM {sql.table(**_PLACES)} WHERE ({waits}) IS NOT NULL ORDER BY f.n"
+    return f"SELECT f.queue, f.ticketed FROM {_places()} WHERE ({waits}) IS NOT NULL ORDER BY f.n"
 
 
 def _next_in_place(columns: str, *, limit: str) -> str:
@@ -69,7 +72,7 @@ def _next_in_place(columns: str, *, limit: str) -> str:
 
 def first(places: Iterable[Place], *, limit: int) -> list[Ticket]:
     """The next jobs of these places that nobody is claiming, locked: place by place, in the queue's order."""
-    found = sql.execute(_first(connection.vendor, "id, token"), _rows_of(places), limit=limit)
+    found = sql.ask(_first(connection.vendor, "id, token"), places=said(places), limit=limit)
     return [Ticket(*row) for row in found]
 
 
@@ -78,11 +81,16 @@ def _first(vendor: str, columns: str) -> str:
     limit = "%(limit)s"
     if sql.on_postgresql():  # as many places are looked at as it takes
         here = f"{_next_in_place(columns, limit=limit)} {sql.locked(skip=True)}"
-        return f"SELECT k.* FROM {sql.table(**_PLACES)} CROSS JOIN LATERAL ({here}) AS k LIMIT {limit}"
+        return f"SELECT k.* FROM {_places()} CROSS JOIN LATERAL ({here}) AS k LIMIT {limit}"
     here = _next_in_place("id", limit=limit)
     return f"""
-        SELECT {columns} FROM {sql.table(**_PLACES)} JOIN jobs_job k ON k.id IN ({here})
+        SELECT {columns} FROM {_places()} JOIN jobs_job k ON k.id IN ({here})
         ORDER BY f.n, k.priority, k.rank, k.id LIMIT {limit}"""
+
+
+def first_in_order() -> str:
+    """A SELECT of what ``first`` finds, each with its ``n``; of the parameters ``places`` and ``limit``."""
+    return f"SELECT k.*, row_number() OVER () AS n FROM ({_first(connection.vendor, 'id, token')}) AS k"
 
 
 def claim(
@@ -112,7 +120,7 @@ def _claim(vendor: str) -> sql.Twofold:
 
 def claim_next(places: Iterable[Place], *, limit: int, worker_id: int) -> list[Job]:
     """Start those of the next ``limit`` jobs of these places that have no scope, in no order."""
-    found = _claim_next(connection.vendor).execute(_rows_of(places), limit=limit, worker=worker_id)
+    found = _claim_next(connection.vendor).execute([], places=said(places), limit=limit, worker=worker_id)
     return sql.instances(Job, RUN, found)
 
 

@@ -114,13 +114,13 @@ def start(
 
 
 def start_next(places: Sequence[claiming.Place], *, limit: int, worker_id: int) -> list[Job]:
-    """Claim for a worker what is next in these places and has no scope, in a ledger for the job's own row alone.
-
-    Nothing where limits are in force: those are asked for tickets.
-    """
-    if limits.in_force():
-        return []
-    return sorted(claiming.claim_next(places, limit=limit, worker_id=worker_id), key=dispatch.turn)
+    """Claim for a worker what is next in these places and has no scope, in a ledger for the job's own row alone."""
+    if within := limits.in_force():
+        found = admitting.claim_next(places, limit=limit, worker_id=worker_id, limits=within).claimed
+        jobs = [job for job, _ in found]
+    else:
+        jobs = claiming.claim_next(places, limit=limit, worker_id=worker_id)
+    return sorted(jobs, key=dispatch.turn)
 
 
 def _tell_starts(book: Ledger, first: Sequence[Job]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -188,6 +189,33 @@ def test_where_limits_hold_what_is_next_is_claimed_within_them() -> None:
     assert in_order_of(found) == in_order_of(jobs[:2])
 
 
+def test_under_limits_that_let_all_in_what_is_next_is_found_and_claimed_in_one_trip() -> None:
+    every_limit(200)
+    last, *jobs = [enqueue(ECHO, Plan(), priority=priority) for priority in (2, 1, 1, 0)]
+    worker = leases.register(name="w", queues=["system"], slots=100)
+    found: list[Job] = []
+    with CaptureQueriesContext(connection) as queries:
+        found += leases.take_next(["llm", "system"], limit=3, worker_id=worker.pk, alone=True).jobs
+    assert len(queries) == (1 if connection.vendor == "postgresql" else 2 + 4)
+    assert in_order_of(found) == in_order_of([jobs[2], jobs[0], jobs[1]])
+    assert {(job.status, job.token, job.worker_id) for job in found} == {(Status.RUNNING, 1, worker.pk)}
+    assert leases.take_next(["system"], limit=3, worker_id=worker.pk, alone=True).jobs == [last]
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite plans each time")
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_plan_that_was_made_since_the_others_were_forgotten_is_made_again_with_them(alone: bool) -> None:
+    every_limit(200)
+    worker = leases.register(name="w", queues=["system"], slots=100)
+    jobs = enqueue_many(ECHO, [Plan()] * 3)
+    sql.ask("DEALLOCATE ALL")
+    found = leases.claim([Ticket(jobs[0].pk, 0)], worker_id=worker.pk, alone=True)
+    sql.ask("DEALLOCATE ALL")
+    with nullcontext() if alone else transaction.atomic():
+        found += leases.take_next(["system"], limit=2, worker_id=worker.pk, alone=True).jobs
+    assert in_order_of(found) == in_order_of(jobs)
+
+
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite plans each time")
 def test_a_worker_never_reads_a_whole_table_of_jobs_however_small_it_was_when_it_began() -> None:
     def work() -> int:
@@ -365,10 +393,10 @@ def connected() -> RegisteredWorker:
 
 
 @pytest.mark.parametrize("count", [1, 100])
-def test_jobs_cost_two_commands_to_call_one_to_pop_and_none_to_claim_and_end(count: int) -> None:
+def test_jobs_cost_one_command_to_call_one_to_pop_and_none_to_claim_and_end(count: int) -> None:
     worker = connected()
     jobs: list[Job] = []
-    assert commands(lambda: jobs.extend(enqueue_many(ECHO, [Plan()] * count))) == {"sadd": 1, "rpush": 1}
+    assert commands(lambda: jobs.extend(enqueue_many(ECHO, [Plan()] * count))) == {"rpush": 1}
     tickets: list[Ticket] = []
     assert commands(lambda: tickets.extend(worker.pop(100, wait=True) or ())) == {"lpop": 1}
     assert [ticket.job_id for ticket in tickets] == [job.pk for job in jobs]
@@ -382,8 +410,8 @@ def test_a_worker_that_finds_nothing_waits_in_redis_itself(config: Callable[...,
     assert commands(lambda: worker.pop(100, wait=True)) == {"lpop": 1, "blpop": 1}
 
 
-def test_a_job_called_by_itself_costs_two_commands() -> None:
-    assert commands(lambda: enqueue(ECHO, Plan())) == {"sadd": 1, "rpush": 1}
+def test_a_job_called_by_itself_costs_one_command() -> None:
+    assert commands(lambda: enqueue(ECHO, Plan())) == {"rpush": 1}
 
 
 def test_jobs_that_fall_due_together_cost_as_many_statements_as_one() -> None:
