@@ -40,7 +40,7 @@ def push(job: Job, *, front: bool = False) -> Push:
 
 def may_push(queue: str) -> bool:
     """Whether a job that becomes runnable now would be next in order on a list that has room."""
-    return not full(queue) and not _unticketed(queue).exists()
+    return not full(queue) and _first_unticketed(queue) is None
 
 
 def full(queue: str) -> bool:
@@ -48,8 +48,10 @@ def full(queue: str) -> bool:
     return transport().full(queue)
 
 
-def _unticketed(queue: str) -> JobQuerySet:
-    return Job.objects.ready(queue).filter(ticketed=False)
+def _first_unticketed(queue: str) -> Job | None:
+    """Asked for in order, it is found by the index that has it; whether there is any, PostgreSQL may else find out by
+    reading all that have tickets."""
+    return Job.objects.ready(queue).filter(ticketed=False).in_order().only("priority", "rank").first()
 
 
 def refill(queue: str) -> int:
@@ -57,7 +59,7 @@ def refill(queue: str) -> int:
 
     Nothing happens while Redis is away or the queue is paused.
     """
-    if queue in pauses.queues() or not _unticketed(queue).exists():
+    if queue in pauses.queues() or _first_unticketed(queue) is None:
         return 0
     length = transport().length(queue)
     if length is None:
@@ -106,7 +108,7 @@ def _ticketed(queue: str) -> JobQuerySet:
 def disordered(queue: str) -> bool:
     """Whether a job without a ticket comes before the last of those that have one."""
     last = _ticketed(queue).order_by("-priority", "-rank", "-id").first()
-    waits = _unticketed(queue).in_order().first()
+    waits = _first_unticketed(queue)
     return last is not None and waits is not None and order(waits) < order(last)
 
 

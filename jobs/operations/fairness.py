@@ -21,6 +21,11 @@ def _next(column: str, queue: str, *, ticketed: bool, within: str = "") -> str:
     return _NEXT.format(column=column, queue=queue, ticketed=str(ticketed).lower(), within=within)
 
 
+def behind(queue: str) -> str:
+    """Whether jobs of this queue that may run wait for a ticket."""
+    return f"{_next('rank', queue, ticketed=False)} IS NOT NULL"
+
+
 def _virtual_time(*, queue: str, priority: str) -> str:
     """How far a priority of a queue has come."""
     here = f"AND priority = {priority}"
@@ -86,7 +91,7 @@ def standing() -> str:
                 ({_virtual_time(queue=queue, priority=priority)}) AS virtual_time,
                 {_next("priority", queue, ticketed=True)} AS first_priority,
                 {_next("rank", queue, ticketed=True)} AS first_rank,
-                {_next("rank", queue, ticketed=False)} IS NOT NULL AS behind
+                {behind(queue)} AS behind
             LIMIT 1
         ) AS timed
         LIMIT 1

@@ -264,16 +264,17 @@ def _release(vendor: str) -> sql.Twofold:
         ),
         n AS MATERIALIZED (SELECT *, id AS n FROM k WHERE status = '{Status.PENDING}'),
         fresh AS MATERIALIZED (SELECT * FROM n WHERE started_at IS NULL),
-        r AS MATERIALIZED ({fairness.ranks("fresh")})
+        r AS MATERIALIZED (
+            {fairness.ranks("fresh")} UNION ALL SELECT id, NULL AS rank FROM n WHERE started_at IS NOT NULL
+        ),
+        lines AS MATERIALIZED (
+            SELECT queue, ({fairness.behind("q.queue")}) AS behind FROM (SELECT DISTINCT queue FROM n) AS q
+        )
         UPDATE jobs_job
-        SET status = '{Status.QUEUED}', queued_at = {sql.now()}, ticketed = {outside("jobs_job.queue", "full")}
-            AND NOT EXISTS (
-                SELECT 1 FROM jobs_job w WHERE w.queue = jobs_job.queue AND w.status = '{Status.QUEUED}'
-                    AND w.held_back_by = '' AND w.ticketed = false
-            ),
-            rank = COALESCE(r.rank, jobs_job.rank)
-        FROM n LEFT JOIN r ON r.id = n.id
-        WHERE jobs_job.id = n.id AND NOT EXISTS (
+        SET status = '{Status.QUEUED}', queued_at = {sql.now()}, rank = COALESCE(r.rank, jobs_job.rank),
+            ticketed = {outside("jobs_job.queue", "full")}
+                AND NOT (SELECT behind FROM lines WHERE lines.queue = jobs_job.queue)
+        FROM r WHERE jobs_job.id = r.id AND NOT EXISTS (
             SELECT 1 FROM jobs_dependency d JOIN jobs_job o ON o.id = d.on_id
             WHERE d.job_id = jobs_job.id AND o.status <> '{Status.COMPLETED}'
                 AND (d.if_dead = '{IfDead.CANCEL}' OR o.status IN ({_OPEN}))

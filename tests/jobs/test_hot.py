@@ -244,6 +244,40 @@ def test_a_worker_reads_no_lanes_but_those_it_locks() -> None:
     assert directly(lock) < 10
 
 
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite does not count what it reads")
+def test_to_let_the_next_of_lanes_go_nobody_reads_all_that_wait_in_their_queue(config: Callable[..., None]) -> None:
+    config(ticket_window=1000)
+    enqueue_many(ECHO, [Plan()] * 300)
+    keys = [f"lane:{n}" for n in range(20)]
+    heads = [enqueue_many(ECHO, [Plan()] * 2, ordering_key=key)[0] for key in keys]
+
+    def let_go() -> int:
+        found = claimed(heads)
+        before = rows_read("jobs_job")
+        settle(ends(found))
+        return rows_read("jobs_job") - before
+
+    assert directly(let_go) < 600
+    assert Job.objects.filter(lane__isnull=False, status=Status.QUEUED, ticketed=True).count() == 20
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite does not count what it reads")
+def test_whether_any_waits_for_a_ticket_is_found_out_without_reading_those_that_have_one(
+    config: Callable[..., None],
+) -> None:
+    config(ticket_window=1000)
+    enqueue_many(ECHO, [Plan()] * 300)
+
+    def look() -> int:
+        before = rows_read("jobs_job")
+        assert dispatch.may_push("system")
+        assert dispatch.refill("system") == 0
+        return rows_read("jobs_job") - before
+
+    assert directly(look) < 5
+    assert look() < 5
+
+
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite compiles nothing")
 def test_postgresql_compiles_nothing_for_a_worker_however_dear_it_takes_reading_a_table_of_few_rows() -> None:
     assert directly(lambda: sql.ask("SELECT current_setting('jit')")) == [("off",)]
