@@ -162,13 +162,18 @@ def test_without_limits_a_claim_asks_nothing_more() -> None:
     assert not [query for query in queries if "limit" in query["sql"].lower().split("limit ")[0]]
 
 
-def test_a_limit_holds_when_many_claim_at_once() -> None:
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_limit_holds_when_many_claim_at_once(alone: bool) -> None:
+    def take() -> list[Job]:
+        worker = leases.register(name="w", queues=["system"], slots=100)
+        return leases.take_next(["system"], limit=8, worker_id=worker.pk, alone=alone).jobs
+
     bound(concurrency=5)
     ask(1)
     end(*claim())  # from the first claim on the row that is locked is there, and says by which limit is admitted
     ask(64)
     failpoints.arm("in_claim", lambda: sleep(0.05))  # so that claims overlap
-    claimed = at_once(8, lambda: claim(limit=8))
+    claimed = at_once(8, take)
     assert sum(map(len, claimed)) == 5
     assert Job.objects.filter(status=Status.RUNNING).count() == 5
 
