@@ -32,6 +32,14 @@ def _counted(table: str) -> tuple[int, int]:
     return int(scans), int(rows)
 
 
+def forget_statistics(table: str) -> None:
+    """As if PostgreSQL had never analysed it: else its plans depend on what autovacuum saw between two tests."""
+    indexes = "SELECT indexrelid FROM pg_index WHERE indrelid = %(table)s::regclass"
+    known = f"oid = %(table)s::regclass OR oid IN ({indexes})"
+    sql.ask(f"UPDATE pg_class SET reltuples = -1, relpages = 0 WHERE {known}", table=table)
+    sql.ask("DELETE FROM pg_statistic WHERE starelid = %(table)s::regclass", table=table)
+
+
 def directly(do: Callable[[], T]) -> T:
     """What this gives on a connection as workers have it."""
 

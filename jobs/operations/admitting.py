@@ -151,7 +151,8 @@ def _claim(vendor: str) -> sql.Twofold:
     """Jobs of a kind need the same permits. Where a limit has not room for all, they are ranked in the tickets' order.
 
     Who fits under each of its limits starts; who doesn't is held back by the first of them that has no room left. If
-    none has, some before it in the ranks were held back by another: it is left as it is.
+    none has, some before it in the ranks were held back by another: it is left as it is. ``alone``: only those before
+    the first that has a scope ask, else those behind it would take its permits time and again.
     """
     change = f"""
         WITH f AS MATERIALIZED (SELECT * FROM {sql.table(id="bigint", token="int", n="int")}),
@@ -160,9 +161,14 @@ def _claim(vendor: str) -> sql.Twofold:
             SELECT id, token, status, held_back_by, queue, scope_id, concurrency_key, started_at FROM jobs_job
             WHERE {sql.among("f")} ORDER BY id {sql.locked(skip=True)}
         ),
+        passed_over AS MATERIALIZED (
+            SELECT COALESCE(min(f.n), 2147483647) AS n FROM k JOIN f ON f.id = k.id
+            WHERE k.scope_id IS NOT NULL AND k.status = '{Status.QUEUED}'
+        ),
         asking AS MATERIALIZED (
             SELECT k.id, f.n, k.queue, CASE WHEN k.started_at IS NULL THEN k.concurrency_key ELSE '' END AS key
             FROM k JOIN f ON f.id = k.id AND f.token = k.token WHERE {claiming.may_run()}
+                AND (NOT {sql.flag("alone")} OR f.n < (SELECT n FROM passed_over))
         ),
         kinds AS MATERIALIZED (SELECT queue, key, count(*) AS many FROM asking GROUP BY queue, key),
         needs AS MATERIALIZED (SELECT p.queue, p.key, p.many, l.name, l.n FROM kinds AS p JOIN l ON {_NEEDS}),

@@ -178,6 +178,32 @@ def test_a_limit_holds_when_many_claim_at_once(alone: bool) -> None:
     assert Job.objects.filter(status=Status.RUNNING).count() == 5
 
 
+@pytest.mark.parametrize("by", ["order", "tickets"])
+def test_those_with_a_scope_get_their_permits_before_those_behind_them(by: str) -> None:
+    bound(concurrency=3)
+    jobs = [*ask(3), *ask(1, scope="test:1"), *ask(3)]
+    expected = {job.pk for job in Job.objects.in_order()[:3]}
+    assert jobs[3].pk in expected  # its scope's first comes before another's second
+    worker = leases.register(name="w", queues=["system"], slots=100)
+    if by == "order":
+        found = leases.take_next(["system"], limit=7, worker_id=worker.pk, alone=True).jobs
+    else:
+        tickets = [Ticket(job.pk, 0) for job in Job.objects.in_order()]
+        found = leases.claim(tickets, worker_id=worker.pk, alone=True)
+    assert {job.pk for job in found} == expected
+    assert held_back() == 4
+    assert broken(liveness=False) == {}
+
+
+def test_one_with_a_scope_is_not_passed_over_for_ever_by_those_that_come_after() -> None:
+    bound(concurrency=1)
+    (scoped,) = ask(1, scope="test:1", priority=-5)
+    worker = leases.register(name="w", queues=["system"], slots=100)
+    ask(2)
+    (first,) = leases.take_next(["system"], limit=10, worker_id=worker.pk, alone=True).jobs
+    assert first == scoped
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_many_tickets_at_once_find_the_permits_they_would_find_one_by_one(seed: int) -> None:
     dice = Random(seed)
