@@ -124,6 +124,7 @@ _UNPLANNED = "26000"
 _KEPT = "queueproject.kept"
 
 
+@cache
 def kept(found: str) -> str:
     """What a SELECT finds, with the locks that it takes, as the set of the statements after it in the same trip."""
     return f"SELECT set_config('{_KEPT}', (SELECT COALESCE(json_agg(f), '[]')::text FROM ({found}) AS f), true)"
@@ -209,7 +210,7 @@ class Twofold:
         return changed
 
     def execute_over(self, found: str, **parameters: Any) -> list[tuple[Any, ...]]:
-        """Run it over what a SELECT finds, in PostgreSQL: all in one trip."""
+        """Run it, with what comes ``before``, over what a SELECT finds, in PostgreSQL: all in one trip."""
         return in_one_trip([kept(found), self.before, self._both], None, **parameters)
 
     @cached_property

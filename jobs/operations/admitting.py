@@ -51,16 +51,19 @@ def claim(
     return admitted
 
 
-def claim_next(places: Sequence[claiming.Place], *, limit: int, worker_id: int, limits: Limits) -> Admitted:
-    """Of the next ``limit`` jobs of these places, those without a scope, within these limits.
+def claim_next(places: Sequence[claiming.Place], *, limit: int, worker_id: int, limits: Limits) -> list[Job]:
+    """``claiming.claim_next`` within these limits: those before the first that has a scope.
 
     In PostgreSQL they are found in the same trip: limits that were held meanwhile would keep everybody waiting.
     """
     given = _given(worker_id=worker_id, paused=(), alone=True, limits=limits)
-    if not sql.on_postgresql():
-        return _claim_some(claiming.first(places, limit=limit), given)
-    places_and_limit = {"places": claiming.said(places), "limit": limit}
-    return _admitted(_claim(connection.vendor).execute_over(claiming.first_in_order(), **places_and_limit, **given))
+    if sql.on_postgresql():
+        given |= {"places": claiming.said(places), "limit": limit}
+        found = claiming.first_in_order(connection.vendor)
+        admitted = _admitted(_claim(connection.vendor).execute_over(found, **given))
+    else:
+        admitted = _claim_some(claiming.first(places, limit=limit), given)
+    return [job for job, _ in admitted.claimed]
 
 
 def _given(*, worker_id: int, paused: Collection[str], alone: bool, limits: Limits) -> dict[str, Any]:
@@ -162,13 +165,13 @@ def _claim(vendor: str) -> sql.Twofold:
             WHERE {sql.among("f")} ORDER BY id {sql.locked(skip=True)}
         ),
         passed_over AS MATERIALIZED (
-            SELECT COALESCE(min(f.n), 2147483647) AS n FROM k JOIN f ON f.id = k.id
+            SELECT min(f.n) AS n FROM k JOIN f ON f.id = k.id
             WHERE k.scope_id IS NOT NULL AND k.status = '{Status.QUEUED}'
         ),
         asking AS MATERIALIZED (
             SELECT k.id, f.n, k.queue, CASE WHEN k.started_at IS NULL THEN k.concurrency_key ELSE '' END AS key
             FROM k JOIN f ON f.id = k.id AND f.token = k.token WHERE {claiming.may_run()}
-                AND (NOT {sql.flag("alone")} OR f.n < (SELECT n FROM passed_over))
+                AND (NOT {sql.flag("alone")} OR COALESCE(f.n < (SELECT n FROM passed_over), true))
         ),
         kinds AS MATERIALIZED (SELECT queue, key, count(*) AS many FROM asking GROUP BY queue, key),
         needs AS MATERIALIZED (SELECT p.queue, p.key, p.many, l.name, l.n FROM kinds AS p JOIN l ON {_NEEDS}),

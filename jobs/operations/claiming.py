@@ -88,9 +88,10 @@ def _first(vendor: str, columns: str) -> str:
         ORDER BY f.n, k.priority, k.rank, k.id LIMIT {limit}"""
 
 
-def first_in_order() -> str:
+@cache
+def first_in_order(vendor: str) -> str:
     """A SELECT of what ``first`` finds, each with its ``n``; of the parameters ``places`` and ``limit``."""
-    return f"SELECT k.*, row_number() OVER () AS n FROM ({_first(connection.vendor, 'id, token')}) AS k"
+    return f"SELECT k.*, row_number() OVER () AS n FROM ({_first(vendor, 'id, token')}) AS k"
 
 
 def claim(

@@ -138,7 +138,7 @@ def _insert_some(jobs: Sequence[Job], room: int) -> bool:
         for n, job in enumerate(jobs)
     ]
     database = connections[connection.alias]  # found once for all fields and jobs
-    shared = {column: _prepared(getattr(jobs[0], name), field, database) for column, name, field in _shared_values()}
+    shared = {str(f.column): _stored(getattr(jobs[0], f.attname), f, database) for f in _shared_fields()}
     written = _insert(connection.vendor).execute(rows, **shared, room=room)
     by_public_id = {_hex(row[1]): row for row in written}
     convert = sql.converter(Job._meta.get_field("created_at")) or (lambda value: value)
@@ -160,12 +160,7 @@ def _shared_fields() -> tuple[models.Field[Any, Any], ...]:
     return tuple(field for field in Job._meta.concrete_fields if field.column not in own)
 
 
-@cache
-def _shared_values() -> list[tuple[str, str, models.Field[Any, Any]]]:
-    return [(str(field.column), field.attname, field) for field in _shared_fields()]
-
-
-def _prepared(value: Any, field: models.Field[Any, Any], database: Any) -> Any:
+def _stored(value: Any, field: models.Field[Any, Any], database: Any) -> Any:
     """As the database is given it: mostly as it is, which to find out from the field costs ten times as much."""
     return value if value is None or type(value) in (str, int) else field.get_db_prep_save(value, database)
 

@@ -116,8 +116,7 @@ def start(
 def start_next(places: Sequence[claiming.Place], *, limit: int, worker_id: int) -> list[Job]:
     """Claim for a worker what is next in these places and has no scope, in a ledger for the job's own row alone."""
     if within := limits.in_force():
-        found = admitting.claim_next(places, limit=limit, worker_id=worker_id, limits=within).claimed
-        jobs = [job for job, _ in found]
+        jobs = admitting.claim_next(places, limit=limit, worker_id=worker_id, limits=within)
     else:
         jobs = claiming.claim_next(places, limit=limit, worker_id=worker_id)
     return sorted(jobs, key=dispatch.turn)
