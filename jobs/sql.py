@@ -71,9 +71,31 @@ def locked(skip: bool = False) -> str:
 
 
 def among(source: str, column: str = "id") -> str:
-    """A condition on a column that looks values up one by one, however little the planner knows of the table."""
+    """A condition on a column that looks values up one by one."""
     values = f"SELECT {column} FROM {source}"
     return f"{column} = ANY(ARRAY({values}))" if on_postgresql() else f"{column} IN ({values})"
+
+
+def lock(columns: str, table: str, source: str, *, skip: bool = False) -> str:
+    """A SELECT of the rows of a table whose ids are in a set, locked in the order of their ids."""
+    return f"SELECT {columns} FROM {table} WHERE {among(source)} ORDER BY {_computed('id')} {locked(skip)}"
+
+
+def those(table: str, source: str, values: str = "") -> str:
+    """The condition of an UPDATE of the rows of a table whose ids are in a set, FROM it or another that has ``values``.
+
+    A set straight from a parameter is better joined than what was found: PostgreSQL never takes it for a single row.
+    """
+    return f"{table}.{among(source)} AND {_computed(f'{table}.id')} = {values or source}.id"
+
+
+def _computed(column: str) -> str:
+    """The same number, but nothing that PostgreSQL has an index of.
+
+    Where it takes a table for almost empty, as after a night's cleanup, it would else walk through all of the index to
+    have the rows in this order, for that seems no dearer than to look up a few; and there may be a million by now.
+    """
+    return f"{column} + 0" if on_postgresql() else column
 
 
 def flag(parameter: str) -> str:

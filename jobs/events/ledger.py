@@ -47,12 +47,11 @@ _LANE = ("id", "key", "next_place")
 
 @cache
 def _lanes_locked(vendor: str) -> str:
-    """The names are asked for in order: where PostgreSQL takes the table for empty, all its indexes are as good."""
     return f"""
         WITH f AS MATERIALIZED (SELECT * FROM {sql.table(id="bigint", key="text")}),
-        named AS MATERIALIZED (SELECT id FROM jobs_lane WHERE {sql.among("f", "key")} ORDER BY key),
+        named AS MATERIALIZED (SELECT id FROM jobs_lane WHERE {sql.among("f", "key")}),
         k AS MATERIALIZED (SELECT id FROM f UNION SELECT id FROM named)
-        SELECT {", ".join(_LANE)} FROM jobs_lane WHERE {sql.among("k")} ORDER BY id {sql.locked()}"""
+        {sql.lock(", ".join(_LANE), "jobs_lane", "k")}"""
 
 
 @cache
@@ -76,8 +75,8 @@ def _write(vendor: str) -> sql.Twofold:
         WITH f AS MATERIALIZED (
             SELECT scope AS id, count(*) AS n FROM {sql.table(scope="bigint")} WHERE scope IS NOT NULL GROUP BY scope
         ),
-        k AS MATERIALIZED (SELECT id FROM jobs_scope WHERE {sql.among("f")} ORDER BY id {sql.locked()})
-        UPDATE jobs_scope SET head = head + f.n FROM f JOIN k ON k.id = f.id WHERE jobs_scope.id = k.id
+        k AS MATERIALIZED ({sql.lock("id", "jobs_scope", "f")})
+        UPDATE jobs_scope SET head = head + f.n FROM f WHERE {sql.those("jobs_scope", "k", "f")}
         RETURNING jobs_scope.id, jobs_scope.head"""
     insert = f"""
         INSERT INTO jobs_jobevent

@@ -149,6 +149,9 @@ def _lock_needed(vendor: str) -> str:
     return _lock(vendor, f"EXISTS (SELECT 1 FROM ({kinds}) AS p WHERE {_NEEDS})")
 
 
+_ASKED = "id, token, status, held_back_by, queue, scope_id, concurrency_key, started_at"
+
+
 @cache
 def _claim(vendor: str) -> sql.Twofold:
     """Jobs of a kind need the same permits. Where a limit has not room for all, they are ranked in the tickets' order.
@@ -161,8 +164,7 @@ def _claim(vendor: str) -> sql.Twofold:
         WITH f AS MATERIALIZED (SELECT * FROM {sql.table(id="bigint", token="int", n="int")}),
         l AS MATERIALIZED {_limits()},
         k AS MATERIALIZED (
-            SELECT id, token, status, held_back_by, queue, scope_id, concurrency_key, started_at FROM jobs_job
-            WHERE {sql.among("f")} ORDER BY id {sql.locked(skip=True)}
+            {sql.lock(_ASKED, "jobs_job", "f", skip=True)}
         ),
         passed_over AS MATERIALIZED (
             SELECT min(f.n) AS n FROM k JOIN f ON f.id = k.id
@@ -208,7 +210,7 @@ def _claim(vendor: str) -> sql.Twofold:
             token = jobs_job.token + CASE v.stop WHEN '' THEN 1 ELSE 0 END,
             worker_id = CASE v.stop WHEN '' THEN {_integer("worker")} END,
             started_at = COALESCE(jobs_job.started_at, CASE v.stop WHEN '' THEN {sql.now()} END)
-        FROM v WHERE jobs_job.id = v.id AND v.stop IS NOT NULL
+        FROM v WHERE {sql.those("jobs_job", "v")} AND v.stop IS NOT NULL
         RETURNING {sql.returned(Job, claiming.RUN)}, jobs_job.started_at = {sql.now()}"""
     started = f"status = '{Status.RUNNING}'"
     both = hot.and_tell(change, "'job.started'", sql.json_object(attempt="attempt"), of=started)

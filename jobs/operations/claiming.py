@@ -112,10 +112,10 @@ def _claim(vendor: str) -> sql.Twofold:
     change = f"""
         WITH f AS MATERIALIZED (SELECT * FROM {sql.table(id="bigint", token="int")}),
         k AS MATERIALIZED (
-            SELECT id, token, status, held_back_by, queue, scope_id FROM jobs_job
-            WHERE {sql.among("f")} ORDER BY id {sql.locked(skip=True)}
-        )
-        {_started("k JOIN f ON f.id = k.id AND f.token = k.token", may_run())}"""
+            {sql.lock("id, token, status, held_back_by, queue, scope_id", "jobs_job", "f", skip=True)}
+        ),
+        mine AS MATERIALIZED (SELECT k.id FROM k JOIN f ON f.id = k.id AND f.token = k.token WHERE {may_run()})
+        {_started("mine")}"""
     return hot.and_tell(change, "'job.started'", sql.json_object(attempt="attempt"))
 
 
@@ -128,17 +128,18 @@ def claim_next(places: Iterable[Place], *, limit: int, worker_id: int) -> list[J
 @cache
 def _claim_next(vendor: str) -> sql.Twofold:
     change = f"""
-        WITH k AS MATERIALIZED ({_first(vendor, "id, scope_id")})
-        {_started("k", "k.scope_id IS NULL")}"""
+        WITH k AS MATERIALIZED ({_first(vendor, "id, scope_id")}),
+        mine AS MATERIALIZED (SELECT id FROM k WHERE scope_id IS NULL)
+        {_started("mine")}"""
     return hot.and_tell(change, "'job.started'", sql.json_object(attempt="attempt"))
 
 
-def _started(source: str, condition: str) -> str:
+def _started(source: str) -> str:
     return f"""
         UPDATE jobs_job
         SET status = '{Status.RUNNING}', ticketed = false, token = jobs_job.token + 1,
             worker_id = %(worker)s, started_at = COALESCE(jobs_job.started_at, {sql.now()})
-        FROM {source} WHERE jobs_job.id = k.id AND {condition}
+        WHERE jobs_job.{sql.among(source)}
         RETURNING {sql.returned(Job, RUN)}, jobs_job.started_at = {sql.now()}"""
 
 

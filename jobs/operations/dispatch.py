@@ -96,9 +96,9 @@ def withdraw(queue: str) -> None:
     clear_marks(queue)
 
 
-def marked(queue: str) -> int:
-    """How many queued jobs are thought to have a ticket on the list."""
-    return _ticketed(queue).count()
+def more_marked_than(queue: str, length: int) -> bool:
+    """Whether more queued jobs are thought to have a ticket than are on the list."""
+    return bool(_ticketed(queue).in_order().values_list("pk")[length : length + 1])
 
 
 def _ticketed(queue: str) -> JobQuerySet:

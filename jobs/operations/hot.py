@@ -207,7 +207,8 @@ def _line_up(vendor: str) -> str:
             SELECT * FROM {sql.table(id="bigint", n="int", queue="text", priority="int", fair_key="text")}
         ),
         r AS MATERIALIZED ({fairness.ranks("f")})
-        UPDATE jobs_job SET rank = r.rank FROM r WHERE jobs_job.id = r.id RETURNING jobs_job.id, jobs_job.rank"""
+        UPDATE jobs_job SET rank = r.rank FROM r WHERE {sql.those("jobs_job", "r")}
+        RETURNING jobs_job.id, jobs_job.rank"""
 
 
 def fall_in(jobs: Sequence[Job]) -> None:
@@ -254,8 +255,7 @@ def _release(vendor: str) -> sql.Twofold:
             ) AS id FROM f
         ),
         k AS MATERIALIZED (
-            SELECT id, status, queue, fair_key, priority, started_at FROM jobs_job
-            WHERE {sql.among("h")} ORDER BY id {sql.locked()}
+            {sql.lock("id, status, queue, fair_key, priority, started_at", "jobs_job", "h")}
         ),
         n AS MATERIALIZED (SELECT *, id AS n FROM k WHERE status = '{Status.PENDING}'),
         fresh AS MATERIALIZED (SELECT * FROM n WHERE started_at IS NULL),
@@ -269,7 +269,7 @@ def _release(vendor: str) -> sql.Twofold:
         SET status = '{Status.QUEUED}', queued_at = {sql.now()}, rank = COALESCE(r.rank, jobs_job.rank),
             ticketed = {outside("jobs_job.queue", "full")}
                 AND NOT (SELECT behind FROM lines WHERE lines.queue = jobs_job.queue)
-        FROM r WHERE jobs_job.id = r.id AND NOT EXISTS (
+        FROM r WHERE {sql.those("jobs_job", "r")} AND NOT EXISTS (
             SELECT 1 FROM jobs_dependency d JOIN jobs_job o ON o.id = d.on_id
             WHERE d.job_id = jobs_job.id AND o.status <> '{Status.COMPLETED}'
                 AND (d.if_dead = '{IfDead.CANCEL}' OR o.status IN ({_OPEN}))
@@ -290,8 +290,7 @@ def locked(ids: Collection[int], *, skip: bool) -> list[Job]:
 def _locked(vendor: str, skip: bool) -> str:
     return f"""
         WITH f AS MATERIALIZED (SELECT * FROM {sql.table(id="bigint")})
-        SELECT {sql.returned(Job, ALL)} FROM jobs_job
-        WHERE {sql.among("f")} ORDER BY id {sql.locked(skip)}"""
+        {sql.lock(sql.returned(Job, ALL), "jobs_job", "f", skip=skip)}"""
 
 
 _STEP = {
@@ -345,17 +344,18 @@ def complete(ends: Collection[Done], *, alone: bool) -> tuple[list[Job], set[int
 @cache
 def _complete(vendor: str) -> sql.Twofold:
     columns = {"id": "bigint", "token": "int", "outcome": "text", "result": "text"}
-    awaited = "EXISTS (SELECT 1 FROM jobs_dependency d WHERE d.on_id = jobs_job.id)"
+    awaited = "EXISTS (SELECT 1 FROM jobs_dependency d WHERE d.on_id = {}.id)"
     change = f"""
         WITH f AS MATERIALIZED (SELECT * FROM {sql.table(**columns)}),
-        k AS MATERIALIZED (
-            SELECT id, token, status, awaiting_approval FROM jobs_job WHERE {sql.among("f")} ORDER BY id {sql.locked()}
+        k AS MATERIALIZED ({sql.lock("id, token, status, awaiting_approval", "jobs_job", "f")}),
+        mine AS MATERIALIZED (
+            SELECT k.id FROM k JOIN f ON f.id = k.id AND f.token = k.token
+            WHERE k.status = '{Status.RUNNING}'
+                AND (NOT {sql.flag("alone")} OR NOT (k.awaiting_approval OR {awaited.format("k")}))
         )
         UPDATE jobs_job
         SET status = '{Status.COMPLETED}', worker_id = NULL, ticketed = false, finished_at = {sql.now()},
             outcome = f.outcome, result = {sql.as_json("f.result")}, error = NULL
-        FROM k JOIN f ON f.id = k.id AND f.token = k.token
-        WHERE jobs_job.id = k.id AND k.status = '{Status.RUNNING}'
-            AND (NOT {sql.flag("alone")} OR NOT (k.awaiting_approval OR {awaited}))
-        RETURNING {sql.returned(Job, _TELLING)}, {awaited}"""
+        FROM f WHERE {sql.those("jobs_job", "mine", "f")} AND f.token = jobs_job.token
+        RETURNING {sql.returned(Job, _TELLING)}, {awaited.format("jobs_job")}"""
     return and_tell(change, "'job.completed'", "'{}'")

@@ -152,7 +152,7 @@ def rescue(limit: int = CLAIM_BATCH) -> list[int]:
     Those that were called off end instead: nobody is left to stop.
     """
     running = Job.objects.filter(status=Status.RUNNING)
-    lost = running.filter(Q(worker=None) | Q(worker__lease_until__lt=Now())).order_by("pk")
+    lost = running.filter(Q(worker=None) | Q(worker__lease_until__lt=Now()))  # in no order, else all jobs may be read
     ids = list(lost.values_list("pk", flat=True)[:limit])
     if not ids:
         return []

@@ -52,12 +52,11 @@ def _kept(vendor: str) -> str:
     return f"""
         WITH f AS MATERIALIZED (SELECT * FROM {sql.table(**_ROWS, progress="text")}),
         k AS MATERIALIZED (
-            SELECT id, token, status, finished_at FROM jobs_job
-            WHERE {sql.among("f")} ORDER BY id {sql.locked(skip=True)}
+            {sql.lock("id, token, status, finished_at", "jobs_job", "f", skip=True)}
         )
         UPDATE jobs_job SET progress = {sql.as_json("f.progress")}
         FROM k JOIN f ON f.id = k.id AND f.token = k.token
-        WHERE jobs_job.id = k.id AND {_GOING_OR_DONE}
+        WHERE {sql.those("jobs_job", "k")} AND {_GOING_OR_DONE}
         RETURNING jobs_job.id"""
 
 

@@ -290,7 +290,7 @@ def _heads(lanes: Iterable[int]) -> dict[int, int]:
 
 def _release_dependents(book: Ledger, ended: Sequence[Job]) -> None:
     """What waited for these jobs may run, or is called off with one that died."""
-    waiting = Dependency.objects.filter(on__in=ended, job__status=Status.PENDING).order_by("job")
+    waiting = Dependency.objects.filter(on__in=ended).its_status(Status.PENDING).order_by("job")
     release_pending(book, waiting.values_list("job", flat=True))
 
 
@@ -322,13 +322,13 @@ def _pending(book: Ledger, ids: Collection[int]) -> list[Job]:
 
 def waits_for_others(jobs: Iterable[Job]) -> set[int]:
     """The ids of those of these jobs that depend on one that has not ended."""
-    waiting = Dependency.objects.filter(job__in=[job.pk for job in jobs], on__status__in=OPEN)
+    waiting = Dependency.objects.filter(job__in=[job.pk for job in jobs]).on_status(*OPEN)
     return set(waiting.values_list("job", flat=True))
 
 
 def doomed(jobs: Iterable[Job]) -> set[int]:
     """The ids of those of these jobs that are to be called off, because one that they depend on came to no result."""
-    gone = Dependency.objects.filter(if_dead=IfDead.CANCEL, on__status__in=FINAL - {Status.COMPLETED})
+    gone = Dependency.objects.filter(if_dead=IfDead.CANCEL).on_status(*FINAL - {Status.COMPLETED})
     return set(gone.filter(job__in=[job.pk for job in jobs]).values_list("job", flat=True))
 
 

@@ -120,7 +120,9 @@ def would_prune() -> dict[str, int]:
 
 
 def prune(limit: int = BATCH) -> int:
-    """Delete one batch of what need not be kept, old keys and workers long gone; how many requests."""
+    """Delete one batch of what need not be kept, how many requests; and old keys, workers long gone and what jobs that
+    have ended depended on."""
+    Dependency.objects.its_status(*FINAL).delete()
     IdempotencyKey.objects.filter(at__lt=_ago(settings.CONFIG.idempotency_seconds)).delete()
     Worker.objects.filter(ended_at__lt=_ago(settings.CONFIG.keep_dead_seconds)).delete()
     deleted = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Subquery
 from django.db.models.functions import Now
 
 from jobs.events.ledger import Ledger, ledger
@@ -25,18 +25,18 @@ BATCH = 200
 
 def run_released() -> float:
     """Let run, or call off, jobs whose last dependency ended in a transaction that had not locked their lane."""
-    pending = Dependency.objects.filter(job__status=Status.PENDING)
-    blocked = pending.filter(on__status__in=OPEN).values("job")
-    doomed = pending.filter(if_dead=IfDead.CANCEL, on__status__in=FINAL - {Status.COMPLETED}).values("job")
+    itself = Job.objects.filter(pk=OuterRef("job"))
+    lane, place = (Subquery(itself.values(name)) for name in ("lane", "place"))
+    pending = Dependency.objects.its_status(Status.PENDING).alias(lane=lane, place=place)
+    doomed = pending.filter(if_dead=IfDead.CANCEL).on_status(*FINAL - {Status.COMPLETED})
+    others = Dependency.objects.filter(job=OuterRef("job")).on_status(*OPEN)
     ahead = Job.objects.open().filter(lane=OuterRef("lane"), place__lt=OuterRef("place"))
-    free = Job.objects.filter(~Q(pk__in=blocked), ~Exists(ahead), pk__in=pending.values("job"))
-    # One question for both would be answered from all jobs there are, not from those that depend on others.
-    found: dict[int, int | None] = {}
-    for released in (Job.objects.filter(pk__in=doomed), free):
-        found |= dict(released.filter(status=Status.PENDING).values_list("pk", "lane_id")[:BATCH])
+    free = pending.filter(~Exists(others), ~Exists(ahead))
+    found = {job for released in (doomed, free) for job in released.values_list("job", flat=True)[:BATCH]}
     if found:
-        with ledger(lanes={lane for lane in found.values() if lane is not None}) as book:
-            release_pending(book, list(found))
+        lanes = Job.objects.filter(pk__in=found, lane__isnull=False).values_list("lane", flat=True)
+        with ledger(lanes=set(lanes)) as book:
+            release_pending(book, found)
     return settings.CONFIG.tick_seconds
 
 

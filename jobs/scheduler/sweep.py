@@ -21,7 +21,7 @@ class Sweep:
             length = transport().length(queue)
             if length is None:
                 continue
-            if length < dispatch.marked(queue):
+            if dispatch.more_marked_than(queue, length):
                 short.add(queue)
             if queue in self._short & short:
                 dispatch.clear_marks(queue)

@@ -9,7 +9,8 @@ from django.db import connection
 
 from jobs import invariants
 from jobs.errors import Conflict, Invalid
-from jobs.models import IfDead, Job
+from jobs.models import Dependency, IfDead, Job
+from jobs.operations import upkeep
 from jobs.operations.controls import cancel, revive
 from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.scheduler.due import run_released
@@ -145,3 +146,11 @@ def test_who_may_run_now_is_looked_for_among_those_that_depend_on_others_only() 
         return rows_read("jobs_job") - before
 
     assert looked_at(2000) - looked_at(200) < 100
+
+
+def test_what_a_job_depended_on_is_forgotten_once_it_has_ended() -> None:
+    first = enqueue(ECHO, Plan())
+    ended, waits = (enqueue(ECHO, Plan(), depends_on=[first]) for _ in range(2))
+    cancel(ended.pk)
+    upkeep.prune()
+    assert Dependency.objects.get().job == waits

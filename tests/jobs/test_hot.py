@@ -15,23 +15,21 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
-from jobs import limits, queue_settings, sql
-from jobs.events.ledger import ledger
+from jobs import queue_settings, sql
 from jobs.failpoints import FailpointRaised, arm, disarm
-from jobs.models import Job, JobEvent, Lane
-from jobs.models_limits import Limit
-from jobs.models_metrics import QueueSettings
+from jobs.models import Job, JobEvent
 from jobs.operations import dispatch, hot, leases
 from jobs.operations.enqueue import enqueue, enqueue_many
-from jobs.operations.outcomes import Ended, settle
+from jobs.operations.outcomes import settle
 from jobs.operations.transitions import lock
 from jobs.pauses import pauses
 from jobs.scheduler.due import run_due
 from jobs.states import Status
 from jobs.transport import Ticket, connect, transport
 from jobs.worker.rq import RegisteredWorker
+from tests.jobs.in_sets import claimed, ends, every_limit
 from tests.jobs.kinds import ECHO, Plan
-from tests.touched import directly, forget_statistics, rows_read, whole_reads
+from tests.touched import directly
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -57,25 +55,6 @@ def commands(do: Callable[[], Any]) -> dict[str, int]:
     counted = calls() - before
     del counted["info"]
     return dict(counted)
-
-
-def claimed(jobs: list[Job]) -> list[Job]:
-    worker = leases.register(name="w", queues=["system"], slots=100)
-    return leases.claim([Ticket(job.pk, job.token) for job in jobs], worker_id=worker.pk)
-
-
-def ends(jobs: list[Job]) -> list[Ended]:
-    return [
-        Ended(
-            job_id=job.pk,
-            token=job.token,
-            lane_id=job.lane_id,
-            parent_id=None,
-            alone=job.scope_id is None and job.lane_id is None,
-            result={"text": ""},
-        )
-        for job in jobs
-    ]
 
 
 @pytest.fixture(autouse=True)
@@ -216,72 +195,6 @@ def test_a_plan_that_was_made_since_the_others_were_forgotten_is_made_again_with
     assert in_order_of(found) == in_order_of(jobs)
 
 
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite plans each time")
-def test_a_worker_never_reads_a_whole_table_of_jobs_however_small_it_was_when_it_began() -> None:
-    def work() -> int:
-        worker = leases.register(name="w", queues=["system"], slots=100)
-        before = whole_reads("jobs_job")
-        for _ in range(8):  # PostgreSQL keeps a plan from the sixth time on
-            jobs = enqueue_many(ECHO, [Plan()] * 4)
-            found = leases.claim([Ticket(job.pk, 0) for job in jobs[:2]], worker_id=worker.pk, alone=True)
-            found += leases.take_next(["system"], limit=2, worker_id=worker.pk, alone=True).jobs
-            assert len(settle(ends(found))) == 4
-        return whole_reads("jobs_job") - before
-
-    assert directly(work) == 0
-
-
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite does not count what it reads")
-def test_a_worker_reads_no_lanes_but_those_it_locks() -> None:
-    Lane.objects.create(key="of before").delete()
-    sql.ask("ANALYZE jobs_lane")  # while nothing is left in it, as autovacuum may
-    named, *_ = Lane.objects.bulk_create([Lane(key=f"lane:{n}") for n in range(500)])
-
-    def lock() -> int:
-        before = rows_read("jobs_lane")
-        with ledger(lanes=[named.pk, "lane:7"]) as book:
-            assert {lane.key for lane in book.lanes.values()} == {"lane:0", "lane:7"}
-        return rows_read("jobs_lane") - before
-
-    assert directly(lock) < 10
-
-
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite does not count what it reads")
-def test_to_let_the_next_of_lanes_go_nobody_reads_all_that_wait_in_their_queue(config: Callable[..., None]) -> None:
-    config(ticket_window=1000)
-    enqueue_many(ECHO, [Plan()] * 300)
-    keys = [f"lane:{n}" for n in range(20)]
-    heads = [enqueue_many(ECHO, [Plan()] * 2, ordering_key=key)[0] for key in keys]
-    forget_statistics("jobs_job")
-
-    def let_go() -> int:
-        found = claimed(heads)
-        before = rows_read("jobs_job")
-        settle(ends(found))
-        return rows_read("jobs_job") - before
-
-    assert directly(let_go) < 600
-    assert Job.objects.filter(lane__isnull=False, status=Status.QUEUED, ticketed=True).count() == 20
-
-
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite does not count what it reads")
-def test_whether_any_waits_for_a_ticket_is_found_out_without_reading_those_that_have_one(
-    config: Callable[..., None],
-) -> None:
-    config(ticket_window=1000)
-    enqueue_many(ECHO, [Plan()] * 300)
-    forget_statistics("jobs_job")
-
-    def look() -> int:
-        before = rows_read("jobs_job")
-        assert dispatch.may_push("system")
-        assert dispatch.refill("system") == 0
-        return rows_read("jobs_job") - before
-
-    assert directly(look) < 5
-    assert look() < 5
-
-
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite compiles nothing")
 def test_postgresql_compiles_nothing_for_a_worker_however_dear_it_takes_reading_a_table_of_few_rows() -> None:
     assert directly(lambda: sql.ask("SELECT current_setting('jit')")) == [("off",)]
@@ -399,15 +312,6 @@ def test_who_is_held_back_is_not_asked_for_again() -> None:
     assert statements(lambda: found.extend(leases.claim(tickets, worker_id=worker.pk, alone=True))) <= 3
     assert [job.pk for job in found] == [job.pk for job in jobs[:2]]
     assert Job.objects.filter(held_back_by="queue:system").count() == 3
-
-
-def every_limit(most: int) -> None:
-    """On the queue, and on both parts of a concurrency key."""
-    QueueSettings.objects.create(queue="system", concurrency=most)
-    Limit.objects.create(key="openai", concurrency=most)
-    Limit.objects.create(key="openai/gpt-5", concurrency=most)
-    queue_settings.forget()
-    limits.in_force()
 
 
 def test_jobs_with_lanes_and_scopes_end_in_as_many_statements_however_many_they_are() -> None:
