@@ -55,6 +55,7 @@ SYSTEMS = {
     "django-rq": Entry("django-rq", "bench.systems.django_rq:DjangoRq", f"{_SETTINGS}.django_rq"),
     "huey": Entry("Huey", "bench.systems.huey:Huey", peer="huey"),
     "bullmq": Entry("BullMQ on Redis", "bench.systems.bullmq:BullMq", node="bullmq"),
+    "bare": Entry("by hand, without a queue", "bench.systems.bare:Bare"),
 }
 
 

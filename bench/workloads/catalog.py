@@ -7,7 +7,8 @@ from typing import NamedTuple
 from bench.aims import OURS
 from bench.systems.catalog import SYSTEMS
 
-ALL = tuple(SYSTEMS)
+FLOOR = "bare"
+ALL = tuple(name for name in SYSTEMS if name != FLOOR)
 ON_SERVERS = tuple(name for name in ALL if name != "sqlite")
 
 
@@ -21,7 +22,7 @@ class Workload(NamedTuple):
 
 
 QUEUES = {
-    "start": Workload("bench.workloads.start", ALL),
+    "start": Workload("bench.workloads.start", (*ALL, FLOOR)),
     "drain": Workload("bench.workloads.drain", ALL),
     "flood": Workload("bench.workloads.flood", ("ours", "sqlite", "huey", "bullmq")),
     "lanes": Workload("bench.ours.lanes", ("ours", "sqlite")),
@@ -36,11 +37,10 @@ QUEUES = {
 }
 """What every queue does. A django-rq worker waits as an rq worker does, so its backlog would say nothing new."""
 
-FLOOR = "a bare view, django-rq"
 WEB = {
     "watch": {OURS: "bench.ours.watch"},
     "crowd": {OURS: "bench.ours.crowd"},
-    "submit": {OURS: "bench.ours.submit", FLOOR: "bench.floor.submit"},
+    "submit": {OURS: "bench.ours.submit", "a bare view, django-rq": "bench.floor.submit"},
     "chat": {OURS: "bench.ours.chat"},
 }
 """What happens over HTTP, which the others leave to the application; modules by system."""
