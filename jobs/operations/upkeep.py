@@ -122,7 +122,7 @@ def would_prune() -> dict[str, int]:
 def prune(limit: int = BATCH) -> int:
     """Delete one batch of what need not be kept, how many requests; and old keys, workers long gone and what jobs that
     have ended depended on."""
-    Dependency.objects.its_status(*FINAL).delete()
+    _forget_dependencies()
     IdempotencyKey.objects.filter(at__lt=_ago(settings.CONFIG.idempotency_seconds)).delete()
     Worker.objects.filter(ended_at__lt=_ago(settings.CONFIG.keep_dead_seconds)).delete()
     deleted = 0
@@ -131,6 +131,13 @@ def prune(limit: int = BATCH) -> int:
             ids = list(found.order_by("finished_at").values_list("pk", flat=True)[: limit - deleted])
             deleted += delete(ids) if ids else 0
     return deleted
+
+
+def _forget_dependencies() -> None:
+    """Of jobs that have ended. What is being deleted with its job is passed over: each might wait for the other."""
+    with transaction.atomic():
+        over = Dependency.objects.its_status(*FINAL).select_for_update(skip_locked=True)
+        Dependency.objects.filter(pk__in=over.values("pk")).delete()
 
 
 # -- queues ------------------------------------------------------------------------------------------------------
