@@ -17,7 +17,6 @@ from jobs.operations.outcomes import settle
 from jobs.states import Status
 from tests.jobs.in_sets import claimed, ends
 from tests.jobs.kinds import ECHO, Plan
-from tests.touched import directly
 from tests.waiting import wait_until
 
 pytestmark = [
@@ -31,7 +30,12 @@ _WAIT = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 def settled_while(change: Callable[[], Any], jobs: list[Job]) -> set[int]:
     """What is stored of the ends of these jobs, which begins while one of them is changed and not yet committed."""
     stored: set[int] = set()
-    ender = threading.Thread(target=lambda: stored.update(directly(lambda: settle(ends(jobs)))))
+
+    def end() -> None:
+        stored.update(settle(ends(jobs)))
+        connection.close()
+
+    ender = threading.Thread(target=end)
     with transaction.atomic():
         change()
         ender.start()
