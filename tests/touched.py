@@ -27,14 +27,15 @@ def rows_read(table: str) -> int:
 
 
 def _counted(table: str) -> tuple[int, int]:
-    _count_now()
+    count_now()
     ((scans, rows),) = sql.ask(_READ, table=table)
     return int(scans), int(rows)
 
 
-def _count_now() -> None:
+def count_now() -> None:
     """What this connection has read; PostgreSQL else adds it ten seconds after it has become idle."""
-    sql.ask("SELECT pg_stat_force_next_flush()")
+    if connection.vendor == "postgresql":
+        sql.ask("SELECT pg_stat_force_next_flush()")
 
 
 def forget_statistics(table: str) -> None:
@@ -55,8 +56,7 @@ def directly(do: Callable[[], T]) -> T:
         finally:
             connection.close()
 
-    if connection.vendor == "postgresql":
-        _count_now()  # else it would count in the middle of what is read there
+    count_now()  # else it would be in the middle of what is read there
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(work).result()
 
