@@ -81,12 +81,26 @@ def lock(columns: str, table: str, source: str, *, skip: bool = False) -> str:
     return f"SELECT {columns} FROM {table} WHERE {among(source)} ORDER BY {_computed('id')} {locked(skip)}"
 
 
-def those(table: str, source: str, values: str = "") -> str:
-    """The condition of an UPDATE of the rows of a table whose ids are in a set, FROM it or another that has ``values``.
+def those(table: str, source: str, values: str) -> str:
+    """The condition of an UPDATE of the rows of a table whose ids are in a set, FROM a set that has their ``values``.
 
-    A set straight from a parameter is better joined than what was found: PostgreSQL never takes it for a single row.
+    That one has to be as it was given, or made by ``beside``: what was found PostgreSQL may take for a single row, and
+    then compares each with each.
     """
-    return f"{table}.{among(source)} AND {_computed(f'{table}.id')} = {values or source}.id"
+    return f"{table}.{among(source)} AND {_computed(f'{table}.id')} = {values}.id"
+
+
+def beside(source: str, found: str, *columns: str) -> str:
+    """A SELECT of all ids of a set as it was given, each with these columns of what was found of it, if anything."""
+    return f"SELECT s.id, {', '.join(columns)} FROM {source} AS s LEFT JOIN {found} ON {found}.id = s.id"
+
+
+def listed(columns: str, source: str) -> str:
+    """A condition that a set has these values, which are looked up in it, not compared with those of each row.
+
+    A mere ``IN`` PostgreSQL would make a join of, by comparing, where it takes either side for a single row.
+    """
+    return f"(({columns}) IN (SELECT {columns} FROM {source})) IS TRUE"
 
 
 def _computed(column: str) -> str:

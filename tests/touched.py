@@ -61,6 +61,25 @@ def directly(do: Callable[[], T]) -> T:
         return pool.submit(work).result()
 
 
+class Plans:
+    """What PostgreSQL plans for the statements that run while this wraps their execution."""
+
+    def __init__(self) -> None:
+        self.pairwise: list[str] = []
+        """The conditions by which each row of one set is compared with each of another: 100 of both is 10,000 times."""
+
+    def __call__(self, execute: Callable[..., Any], statement: str, params: Any, many: bool, context: Any) -> Any:
+        for each in statement.split(";"):
+            self._look(execute, each.replace("current_setting('queueproject.kept')", "'[]'"), params, many, context)
+        return execute(statement, params, many, context)
+
+    def _look(self, execute: Callable[..., Any], statement: str, params: Any, many: bool, context: Any) -> None:
+        if statement.lstrip().startswith(("WITH", "EXECUTE")):
+            execute(f"EXPLAIN {statement}", params, many, context)
+            plan = [row[0].strip() for row in context["cursor"].fetchall()]
+            self.pairwise += [line for line in plan if line.startswith("Join Filter") and ".id" in line]
+
+
 def sqlite_scans(table: str, do: Callable[[], object]) -> list[str]:
     """The statements of these acts for which SQLite walks through the table itself and not through an index."""
     found = []

@@ -196,21 +196,22 @@ def _claim(vendor: str) -> sql.Twofold:
                 WHERE needs.name = room.name
             )
         ),
-        v AS MATERIALIZED (
+        told AS MATERIALIZED (
             SELECT id, '' AS stop FROM fitting
             UNION ALL
             SELECT id, (
                 SELECT needs.name FROM needs JOIN used_up ON used_up.name = needs.name
                 WHERE needs.queue = asking.queue AND needs.key = asking.key ORDER BY needs.n LIMIT 1
             ) FROM asking WHERE id NOT IN (SELECT id FROM fitting)
-        )
+        ),
+        v AS MATERIALIZED ({sql.beside("f", "told", "told.stop")})
         UPDATE jobs_job
         SET status = CASE v.stop WHEN '' THEN '{Status.RUNNING}' ELSE '{Status.QUEUED}' END,
             held_back_by = v.stop, ticketed = false,
             token = jobs_job.token + CASE v.stop WHEN '' THEN 1 ELSE 0 END,
             worker_id = CASE v.stop WHEN '' THEN {_integer("worker")} END,
             started_at = COALESCE(jobs_job.started_at, CASE v.stop WHEN '' THEN {sql.now()} END)
-        FROM v WHERE {sql.those("jobs_job", "v")} AND v.stop IS NOT NULL
+        FROM v WHERE {sql.those("jobs_job", "told", "v")} AND v.stop IS NOT NULL
         RETURNING {sql.returned(Job, claiming.RUN)}, jobs_job.started_at = {sql.now()}"""
     started = f"status = '{Status.RUNNING}'"
     both = hot.and_tell(change, "'job.started'", sql.json_object(attempt="attempt"), of=started)

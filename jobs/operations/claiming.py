@@ -114,7 +114,7 @@ def _claim(vendor: str) -> sql.Twofold:
         k AS MATERIALIZED (
             {sql.lock("id, token, status, held_back_by, queue, scope_id", "jobs_job", "f", skip=True)}
         ),
-        mine AS MATERIALIZED (SELECT k.id FROM k JOIN f ON f.id = k.id AND f.token = k.token WHERE {may_run()})
+        mine AS MATERIALIZED (SELECT id FROM k WHERE {sql.listed("id, token", "f")} AND {may_run()})
         {_started("mine")}"""
     return hot.and_tell(change, "'job.started'", sql.json_object(attempt="attempt"))
 

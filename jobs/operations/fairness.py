@@ -58,7 +58,10 @@ def _rank(*, at: str, queue: str, fair_key: str, priority: str) -> str:
 
 
 def ranks(of: str) -> str:
-    """The ``id`` and ``rank`` of each in a table ``of`` jobs that take their turn now, in the order of its ``n``."""
+    """The ``id`` and ``rank`` of each in a table ``of`` jobs that take their turn now, in the order of its ``n``.
+
+    Joined so that PostgreSQL sees that they are as many as there.
+    """
     rank = _rank(at="t.at", queue="j.queue", fair_key="j.fair_key", priority="j.priority")
     return f"""
         WITH t AS MATERIALIZED (
@@ -67,7 +70,7 @@ def ranks(of: str) -> str:
         )
         SELECT id, ({rank}) + nth - 1 AS rank
         FROM (SELECT *, row_number() OVER (PARTITION BY queue, priority, fair_key ORDER BY n) AS nth FROM {of}) AS j
-        JOIN t ON t.queue = j.queue AND t.priority = j.priority"""
+        LEFT JOIN t ON t.queue = j.queue AND t.priority = j.priority"""
 
 
 def standing() -> str:

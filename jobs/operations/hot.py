@@ -207,7 +207,7 @@ def _line_up(vendor: str) -> str:
             SELECT * FROM {sql.table(id="bigint", n="int", queue="text", priority="int", fair_key="text")}
         ),
         r AS MATERIALIZED ({fairness.ranks("f")})
-        UPDATE jobs_job SET rank = r.rank FROM r WHERE {sql.those("jobs_job", "r")}
+        UPDATE jobs_job SET rank = r.rank FROM r WHERE {sql.those("jobs_job", "f", "r")}
         RETURNING jobs_job.id, jobs_job.rank"""
 
 
@@ -257,23 +257,28 @@ def _release(vendor: str) -> sql.Twofold:
         k AS MATERIALIZED (
             {sql.lock("id, status, queue, fair_key, priority, started_at", "jobs_job", "h")}
         ),
-        n AS MATERIALIZED (SELECT *, id AS n FROM k WHERE status = '{Status.PENDING}'),
+        n AS MATERIALIZED (
+            SELECT *, id AS n FROM k WHERE status = '{Status.PENDING}' AND (
+                SELECT count(*) FROM (
+                    SELECT d.if_dead, (SELECT status FROM jobs_job WHERE id = d.on_id) AS others
+                    FROM jobs_dependency d WHERE d.job_id = k.id
+                ) AS needed
+                WHERE others <> '{Status.COMPLETED}' AND (if_dead = '{IfDead.CANCEL}' OR others IN ({_OPEN}))
+            ) = 0
+        ),
         fresh AS MATERIALIZED (SELECT * FROM n WHERE started_at IS NULL),
         r AS MATERIALIZED (
             {fairness.ranks("fresh")} UNION ALL SELECT id, NULL AS rank FROM n WHERE started_at IS NOT NULL
         ),
+        v AS MATERIALIZED ({sql.beside("h", "r", "r.rank")}),
         lines AS MATERIALIZED (
             SELECT queue, ({fairness.behind("q.queue")}) AS behind FROM (SELECT DISTINCT queue FROM n) AS q
         )
         UPDATE jobs_job
-        SET status = '{Status.QUEUED}', queued_at = {sql.now()}, rank = COALESCE(r.rank, jobs_job.rank),
+        SET status = '{Status.QUEUED}', queued_at = {sql.now()}, rank = COALESCE(v.rank, jobs_job.rank),
             ticketed = {outside("jobs_job.queue", "full")}
                 AND NOT (SELECT behind FROM lines WHERE lines.queue = jobs_job.queue)
-        FROM r WHERE {sql.those("jobs_job", "r")} AND NOT EXISTS (
-            SELECT 1 FROM jobs_dependency d JOIN jobs_job o ON o.id = d.on_id
-            WHERE d.job_id = jobs_job.id AND o.status <> '{Status.COMPLETED}'
-                AND (d.if_dead = '{IfDead.CANCEL}' OR o.status IN ({_OPEN}))
-        )
+        FROM v WHERE {sql.those("jobs_job", "r", "v")}
         RETURNING {sql.returned(Job, _TELLING)}"""
     return and_tell(change, "'job.queued'", "'{}'")
 
@@ -349,9 +354,8 @@ def _complete(vendor: str) -> sql.Twofold:
         WITH f AS MATERIALIZED (SELECT * FROM {sql.table(**columns)}),
         k AS MATERIALIZED ({sql.lock("id, token, status, awaiting_approval", "jobs_job", "f")}),
         mine AS MATERIALIZED (
-            SELECT k.id FROM k JOIN f ON f.id = k.id AND f.token = k.token
-            WHERE k.status = '{Status.RUNNING}'
-                AND (NOT {sql.flag("alone")} OR NOT (k.awaiting_approval OR {awaited.format("k")}))
+            SELECT id FROM k WHERE {sql.listed("id, token", "f")} AND status = '{Status.RUNNING}'
+                AND (NOT {sql.flag("alone")} OR NOT (awaiting_approval OR {awaited.format("k")}))
         )
         UPDATE jobs_job
         SET status = '{Status.COMPLETED}', worker_id = NULL, ticketed = false, finished_at = {sql.now()},

@@ -44,7 +44,8 @@ def _told(job: Job, progress: dict[str, Any]) -> list[tuple[int, Ephemeral]]:
 
 
 _ROWS = {"id": "bigint", "token": "int"}
-_GOING_OR_DONE = f"(k.finished_at IS NULL OR k.status = '{Status.COMPLETED}')"
+_THEIRS = f"{sql.listed('id, token', 'f')} AND (finished_at IS NULL OR status = '{Status.COMPLETED}')"
+"""That the claim which reports still holds, or has just come to its end."""
 
 
 @cache
@@ -53,10 +54,10 @@ def _kept(vendor: str) -> str:
         WITH f AS MATERIALIZED (SELECT * FROM {sql.table(**_ROWS, progress="text")}),
         k AS MATERIALIZED (
             {sql.lock("id, token, status, finished_at", "jobs_job", "f", skip=True)}
-        )
+        ),
+        mine AS MATERIALIZED (SELECT id FROM k WHERE {_THEIRS})
         UPDATE jobs_job SET progress = {sql.as_json("f.progress")}
-        FROM k JOIN f ON f.id = k.id AND f.token = k.token
-        WHERE {sql.those("jobs_job", "k")} AND {_GOING_OR_DONE}
+        FROM f WHERE {sql.those("jobs_job", "mine", "f")} AND f.token = jobs_job.token
         RETURNING jobs_job.id"""
 
 
@@ -64,4 +65,4 @@ def _kept(vendor: str) -> str:
 def _late(vendor: str) -> str:
     return f"""
         WITH f AS MATERIALIZED (SELECT * FROM {sql.table(**_ROWS)})
-        SELECT k.id FROM jobs_job k JOIN f ON f.id = k.id AND f.token = k.token WHERE {_GOING_OR_DONE}"""
+        SELECT id FROM jobs_job WHERE {sql.among("f")} AND {_THEIRS}"""

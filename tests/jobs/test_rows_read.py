@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 from jobs import queue_settings, sql
 from jobs.events.ledger import ledger
 from jobs.models import Dependency, Job, Lane
-from jobs.operations import dispatch, leases, upkeep
+from jobs.operations import dispatch, leases, progress, upkeep
 from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.operations.outcomes import How, settle
 from jobs.pauses import pauses
@@ -28,7 +28,7 @@ from jobs.states import Status
 from jobs.transport import Ticket, transport
 from tests.jobs.in_sets import claimed, ends, every_limit
 from tests.jobs.kinds import ECHO, Plan
-from tests.touched import directly, forget_statistics, rows_read, whole_reads
+from tests.touched import Plans, directly, forget_statistics, rows_read, whole_reads
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -90,20 +90,25 @@ def _forget() -> None:
 
 
 class Reading:
-    """How many rows of jobs each act reads."""
+    """How many rows of jobs each act reads, and which sets it compares row by row."""
 
     def __init__(self) -> None:
         self.rows: dict[str, int] = {}
+        self.pairwise: dict[str, list[str]] = {}
 
     def __call__(self, name: str, act: Callable[[], Any]) -> Any:
-        before = rows_read("jobs_job")
-        result = act()
+        before, plans = rows_read("jobs_job"), Plans()
+        with connection.execute_wrapper(plans):
+            result = act()
         self.rows[name] = rows_read("jobs_job") - before
+        if plans.pairwise:
+            self.pairwise[name] = plans.pairwise
         return result
 
     @property
-    def too_many(self) -> dict[str, int]:
-        return {name: rows for name, rows in self.rows.items() if rows > MOST}
+    def too_many(self) -> dict[str, int | list[str]]:
+        """All that is not as it should be."""
+        return {name: rows for name, rows in self.rows.items() if rows > MOST} | self.pairwise
 
 
 @pytest.mark.usefixtures("_believed")
@@ -114,7 +119,7 @@ def test_a_worker_reads_only_the_jobs_that_it_works_on(limited: bool) -> None:
     waiting = enqueue_many(ECHO, [Plan()] * 500)
     lanes = [enqueue_many(ECHO, [Plan()] * 3, ordering_key=f"lane:{n}", scope=f"test:{n}") for n in range(20)]
 
-    def work() -> dict[str, int]:
+    def work() -> dict[str, int | list[str]]:
         reading, worker = Reading(), leases.register(name="w", queues=["system"], slots=100).pk
         tickets, heads = [Ticket(job.pk, 0) for job in waiting[:20]], [Ticket(lane[0].pk, 0) for lane in lanes]
         reading("call", lambda: [enqueue(ECHO, Plan()) for _ in range(20)])
@@ -122,6 +127,10 @@ def test_a_worker_reads_only_the_jobs_that_it_works_on(limited: bool) -> None:
         reading("call many", lambda: enqueue_many(ECHO, [Plan()] * 20))
         found = reading("claim", lambda: leases.claim(tickets, worker_id=worker, alone=True))
         assert len(found) == 20
+        told = [(job, {"percent": 50}) for job in found]
+        assert reading("report", lambda: progress.keep(told)) == set()
+        later = [(Job(pk=job.pk, token=job.token + 1), {"percent": 60}) for job in found]
+        assert reading("report in vain", lambda: progress.keep(later)) == set()
         reading("end", lambda: settle(ends(found)))
         found = reading("claim in lanes", lambda: leases.claim(heads, worker_id=worker))
         assert len(found) == 20
@@ -155,7 +164,7 @@ def test_the_scheduler_reads_only_the_jobs_that_something_becomes_of() -> None:
     after = [enqueue(ECHO, Plan(), depends_on=[first]) for _ in range(20)]
     Job.objects.filter(pk=first.pk).update(status=Status.COMPLETED, finished_at=Now())  # as if it had told nobody
 
-    def work() -> dict[str, int]:
+    def work() -> dict[str, int | list[str]]:
         reading, worker = Reading(), leases.register(name="w", queues=["system"], slots=100)
         leases.take_next(["system"], limit=20, worker_id=worker.pk, alone=True)
         sql.ask("UPDATE jobs_worker SET lease_until = now() - interval '1 hour'")
