@@ -216,6 +216,12 @@ class Job(models.Model):
             models.Index("fingerprint", "id", name="job_dead", condition=models.Q(status="dead")),
             models.Index("status", "finished_at", name="job_ended", condition=models.Q(finished_at__isnull=False)),
             models.Index(
+                "keep_seconds",
+                "finished_at",
+                name="job_kept",
+                condition=models.Q(keep_seconds__isnull=False, finished_at__isnull=False),
+            ),
+            models.Index(
                 "cancel_requested_at",
                 name="job_called_off",
                 condition=models.Q(status="waiting", cancel_requested_at__isnull=False),

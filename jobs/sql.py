@@ -103,6 +103,21 @@ def listed(columns: str, source: str) -> str:
     return f"(({columns}) IN (SELECT {columns} FROM {source})) IS TRUE"
 
 
+def different(table: str, column: str, condition: str) -> str:
+    """A SELECT of the values that a column has, where an index begins with it and is of rows of this condition.
+
+    Each is found from the one before: asking for what differs reads all rows.
+    """
+    return f"""
+        WITH RECURSIVE found AS (
+            SELECT min({column}) AS value FROM {table} WHERE {condition}
+            UNION ALL
+            SELECT (SELECT min({column}) FROM {table} WHERE {column} > found.value AND {condition})
+            FROM found WHERE value IS NOT NULL
+        )
+        SELECT value FROM found WHERE value IS NOT NULL"""
+
+
 def _computed(column: str) -> str:
     """The same number, but nothing that PostgreSQL has an index of.
 

@@ -152,20 +152,9 @@ def _queues_held_back(vendor: str) -> str:
         ) IS NOT NULL"""
 
 
-_ALL_NAMES = f"""
-    WITH RECURSIVE found AS (
-        SELECT min(held_back_by) AS name FROM jobs_job WHERE {_HELD_BACK}
-        UNION ALL
-        SELECT (SELECT min(held_back_by) FROM jobs_job WHERE held_back_by > found.name AND {_HELD_BACK})
-        FROM found WHERE name IS NOT NULL
-    )
-    SELECT name FROM found WHERE name IS NOT NULL"""
-"""Of those who hold somebody back, each found by index from the one before: asking for what differs reads all jobs."""
-
-
 def let_in_all() -> int:
     """Look at every limit that holds somebody back, or is no more: it may have been raised, or taken away. How many."""
-    names = {name for (name,) in sql.ask(_ALL_NAMES)}
+    names = {name for (name,) in sql.ask(sql.different("jobs_job", "held_back_by", _HELD_BACK))}
     enforced = Limit.objects.filter(enforced__isnull=False).values_list("key", flat=True)
     names |= {name for name in enforced if limits.most(name) is None}
     if names:

@@ -12,13 +12,13 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Exists, F, FloatField, Func, OuterRef, Q, Value
+from django.db.models import Count, Exists, OuterRef, Q, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 from uuid6 import uuid7
 
 from accounts import audit
-from jobs import queue_settings
+from jobs import queue_settings, sql
 from jobs.errors import Conflict, NotFound
 from jobs.models import Dependency, IdempotencyKey, Job, JobEvent, JobQuerySet, QueueControl, Worker
 from jobs.models_operating import ControlKind
@@ -36,30 +36,16 @@ for _action in ("queue.drained", "queue.cleaned", "job.cancelled"):
     audit.register_action(_action)
 
 
-class _SecondsSince(Func):
-    """How long ago a time was, as a number: a duration times a column is not the same in all databases."""
-
-    output_field = FloatField()
-
-    def as_sqlite(self, compiler, connection, **context):  # type: ignore[no-untyped-def]
-        template = "((julianday('now') - julianday(%(expressions)s)) * 86400.0)"
-        return self.as_sql(compiler, connection, template=template, **context)
-
-    def as_postgresql(self, compiler, connection, **context):  # type: ignore[no-untyped-def]
-        template = "EXTRACT(EPOCH FROM statement_timestamp() - %(expressions)s)"
-        return self.as_sql(compiler, connection, template=template, **context)
-
-
 def delete(root_ids: Collection[int]) -> int:
     """Delete these requests with all beneath them, if they have ended and nobody needs them; how many that were."""
     with transaction.atomic():
         ended = {job.pk for job in lock(root_ids, skip_locked=True).values() if job.ended and job.root_id is None}
         ended -= needed(ended)
-        family = list(Job.objects.filter(Q(pk__in=ended) | Q(root__in=ended)).values_list("pk", flat=True))
+        beneath = Job.objects.filter(root__in=ended)
+        family = [*ended, *beneath.values_list("pk", flat=True)]
         JobEvent.objects.filter(job__in=family, scope__isnull=False).update(job=None)
-        doomed = Job.objects.filter(pk__in=family)
-        doomed.update(parent=None, root=None)  # they protect each other only from being deleted singly
-        doomed.delete()
+        beneath.update(parent=None, root=None)  # they protect each other only from being deleted singly
+        Job.objects.filter(pk__in=family).delete()
     return len(ended)
 
 
@@ -97,17 +83,21 @@ def keep_seconds() -> dict[Status, float]:
 def expired() -> list[JobQuerySet]:
     """The requests that need not be kept any longer: disjoint sets, each found by an index."""
     removable = Job.objects.roots().exclude(_needed())
-    own = removable.filter(status__in=FINAL, keep_seconds__isnull=False)
+    own = [keep for (keep,) in sql.ask(sql.different("jobs_job", "keep_seconds", _KEPT_FOR_ITS_OWN_TIME))]
     kept = queue_settings.retentions()
     plain = removable.filter(keep_seconds=None)
     return [
-        own.annotate(age=_SecondsSince("finished_at")).filter(age__gt=F("keep_seconds")),
+        *(removable.filter(status__in=FINAL, keep_seconds=keep, finished_at__lt=_ago(keep)) for keep in own),
         *(plain.filter(status__in=FINAL, queue=queue, finished_at__lt=_ago(keep)) for queue, keep in kept.items()),
         *(
             plain.filter(status=status, finished_at__lt=_ago(keep)).exclude(queue__in=kept)
             for status, keep in keep_seconds().items()
         ),
     ]
+
+
+_KEPT_FOR_ITS_OWN_TIME = "keep_seconds IS NOT NULL AND finished_at IS NOT NULL"
+"""In the words of the index that has these jobs."""
 
 
 def would_prune() -> dict[str, int]:

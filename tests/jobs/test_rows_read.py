@@ -148,10 +148,9 @@ def test_a_worker_reads_only_the_jobs_that_it_works_on(limited: bool) -> None:
 
 
 def _scheduler(reading: Reading) -> None:
-    """All that the scheduler does each tick; by the hour it looks at what may be deleted, in five seconds at all that
-    waits."""
+    """All that the scheduler does, but for alerts: every five seconds it counts what waits."""
     for name, service in loop.services().items():
-        if name not in ("cleanup", "alerts"):
+        if name != "alerts":
             reading(name, service)
 
 
@@ -172,6 +171,24 @@ def test_the_scheduler_reads_only_the_jobs_that_something_becomes_of() -> None:
         assert not Job.objects.filter(pk__in=[job.pk for job in due + after]).exclude(status=Status.QUEUED).exists()
         assert Job.objects.filter(lease_losses=1).count() == 20
         _scheduler(reading)
+        return reading.too_many
+
+    assert directly(work) == {}
+
+
+def test_cleanup_reads_nothing_of_what_is_to_be_kept_whatever_was_said_of_how_long() -> None:
+    for hours in (2, 3, 400):
+        enqueue_many(ECHO, [Plan()] * 500, keep_for=timedelta(hours=hours))
+    of_others = enqueue_many(ECHO, [Plan()] * 500)
+    Job.objects.update(status=Status.COMPLETED, started_at=Now(), finished_at=Now(), ticketed=False)
+    due = enqueue_many(ECHO, [Plan()] * 20, keep_for=timedelta(hours=3)) + of_others[:20]
+    long_ago = Now() - timedelta(days=999)
+    Job.objects.filter(pk__in=[job.pk for job in due]).update(status=Status.COMPLETED, finished_at=long_ago)
+
+    def work() -> dict[str, Any]:
+        reading = Reading()
+        assert upkeep.prune() == 40
+        assert reading("look", upkeep.prune) == 0
         return reading.too_many
 
     assert directly(work) == {}
