@@ -13,6 +13,7 @@ from approvals.states import OPEN
 from games.jobtypes import CHAT, DM_ACTION, STORY_EVENT
 from games.models import Game, Turn
 from games.words import change_text
+from jobs import lookup
 from jobs.errors import NotFound
 from jobs.models import Job, JobQuerySet
 from jobs.progress import step_of, with_step
@@ -89,10 +90,10 @@ def page(game: Game, *, before: UUID | None = None) -> tuple[list[Entry], UUID |
 
 def one(game: Game, request_id: UUID) -> Entry:
     """The entry of this request of the game; ``NotFound`` if it has none."""
-    job = requests_of(game).filter(public_id=request_id).first()
+    job = lookup.one(requests_of(game).filter(public_id=request_id))
     if job is not None:
         return _of_jobs([job])[0]
-    turn = game.turns.select_related("actor").filter(request=request_id).first()
+    turn = lookup.one(game.turns.select_related("actor").filter(request=request_id))
     if turn is None:
         raise NotFound("there is no such request")
     return _of_turn(turn)

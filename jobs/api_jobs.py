@@ -16,6 +16,7 @@ from jobs.api_adding import Priority
 from jobs.api_operator import Name, operator, router
 from jobs.api_shown import JobOut, JobRow, Logs, Timeline, detail, row, told
 from jobs.errors import NotFound
+from jobs.lookup import one
 from jobs.models import Job, JobEvent, JobLog
 from jobs.operations import operating
 
@@ -158,7 +159,7 @@ def _next(found: Sequence[JobEvent | JobLog], limit: int) -> int | None:
 
 
 def _key(job_id: UUID) -> int:
-    found = Job.objects.filter(public_id=job_id).values_list("pk", flat=True).first()
+    found = one(Job.objects.filter(public_id=job_id).values_list("pk", flat=True))
     if found is None:
         raise NotFound("there is no such job")
     return found

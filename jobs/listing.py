@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db.models import Count, Max, Min, Q
 from django.db.models.functions import Now
 
+from jobs.lookup import one
 from jobs.models import IdempotencyKey, Job, JobQuerySet, QueueControl, Worker, request_uuid
 from jobs.models_operating import ControlKind
 from jobs.states import Status
@@ -20,7 +21,7 @@ from jobs.states import Status
 def find(public_id: str) -> Job | None:
     """The job of this id; ``None`` also for what is no id."""
     known = request_uuid(public_id)
-    return Job.objects.filter(public_id=known).first() if known else None
+    return one(Job.objects.filter(public_id=known)) if known else None
 
 
 class Wanted(TypedDict, total=False):

@@ -10,6 +10,7 @@ from django.db.models import Q
 from jobs import registry
 from jobs.errors import NotFound
 from jobs.eta import eta
+from jobs.lookup import one
 from jobs.models import Job, JobEvent, JobQuerySet
 from jobs.states import Status
 
@@ -28,7 +29,7 @@ def visible_requests(user: AbstractBaseUser | AnonymousUser) -> JobQuerySet:
 def get_request(user: AbstractBaseUser | AnonymousUser, request_id: UUID) -> Job:
     """The request, with lane, scope and owner at hand; ``NotFound`` also for one this user may not see."""
     found = visible_requests(user).filter(public_id=request_id)
-    job = found.select_related("lane", "scope", "owner").first()
+    job = one(found.select_related("lane", "scope", "owner"))
     if job is None:
         raise NotFound("there is no such request")
     return job

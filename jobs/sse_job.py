@@ -22,6 +22,7 @@ from accounts.permissions import may
 from accounts.sockets import Caller, Receive, Send
 from accounts.threads import in_thread
 from jobs.errors import NotFound
+from jobs.lookup import one
 from jobs.models import Job, JobLog
 from jobs.rules import may_inspect
 from jobs.streams.answering import LOST, Ended, Response, answer, counted, headers_of, run
@@ -46,7 +47,7 @@ class Look:
 def look(job_id: UUID, caller: Caller, cursor: int) -> Look:
     """The job with the lines after ``cursor``; ``NotFound`` for who may not see jobs. Lines and progress are for those
     who may see what jobs hold."""
-    job = Job.objects.filter(public_id=job_id).defer("payload", "result").first() if _may_look(caller) else None
+    job = one(Job.objects.filter(public_id=job_id).defer("payload", "result")) if _may_look(caller) else None
     if job is None:
         raise NotFound("there is no such job")
     inspected = may_inspect(caller.user)

@@ -14,6 +14,7 @@ from approvals.states import NEXT_VERSION, Decision, Kind, Reason, Status
 from jobs import registry
 from jobs.errors import HandlerMisuse, PermanentError
 from jobs.events.ledger import Ledger
+from jobs.lookup import one
 from jobs.models import Scope
 from jobs.operations.waits import await_approval
 from jobs.registry import DecisionAsked, DecisionPolicy
@@ -60,7 +61,7 @@ def ask(book: Ledger, asked: DecisionAsked) -> dict[str, Any] | None:
 def _version(asked: DecisionAsked, scope: Scope, policy: DecisionPolicy) -> tuple[Approval, Reason]:
     """The approval at this version, and why there is one."""
     columns = _columns(policy)
-    earlier = Approval.objects.filter(job=asked.job, run=asked.job.run, subject=asked.subject).first()
+    earlier = one(Approval.objects.filter(job=asked.job, run=asked.job.run, subject=asked.subject))
     if earlier is None and asked.version == 1:
         approval = _new(asked, scope, columns)
         reason = Reason.DRAFT

@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 
 from jobs.events.ledger import Ledger, ledger
 from jobs.failpoints import failpoint
+from jobs.lookup import one
 from jobs.models import Job, JobStep, StepKind, Wait
 from jobs.models_waits import WaitState
 from jobs.operations.leases import lock_held
@@ -39,7 +40,7 @@ def receive(
     """Suspend the job until ``give`` brings an answer under this name; at once the step of one that came before."""
     with ledger() as book:
         job = lock_held(job_id, token)
-        early = Wait.objects.filter(job=job, run=job.run, name=name, state=WaitState.ANSWERED).first()
+        early = one(Wait.objects.filter(job=job, run=job.run, name=name, state=WaitState.ANSWERED))
         if early is not None:
             return record_step(job, name=name, kind=kind, result=early.answer)
         _suspend(book, job, name=name, kind=kind, due_at=None if timeout is None else from_now(timeout))

@@ -19,6 +19,7 @@ from jobs import registry
 from jobs.errors import Conflict, Forbidden, Gone, HandlerMisuse, Invalid, NotFound, PermanentError
 from jobs.events.ledger import ledger
 from jobs.failpoints import failpoint
+from jobs.lookup import one
 from jobs.models import Job, JobStep, StepKind, Wait
 from jobs.models_waits import WaitState
 from jobs.operations import answers
@@ -81,7 +82,7 @@ def deliver(token: str, answer: Any, *, headers: Mapping[str, str], body: bytes)
     ``Conflict`` when another answer was there first, ``Gone`` when nobody waits any more; ``Invalid`` for an answer
     that is too large or can't be stored.
     """
-    wait = Wait.objects.filter(digest=_digest(token)).first()
+    wait = one(Wait.objects.filter(digest=_digest(token)))
     if wait is None:
         raise NotFound("there is no such callback")
     if wait.verifier and not _believed(wait.verifier, headers, body):

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from jobs import refusals
 from jobs.errors import Conflict, Invalid
 from jobs.events.ledger import Ledger, ledger
+from jobs.lookup import one
 from jobs.models import IdempotencyKey, Job
 from jobs.operations import admission
 from jobs.operations.asking import OptionFields, Options, Owner, new_job, new_jobs, options_of, validated
@@ -130,15 +131,15 @@ def _digest(job: Job, options: Options) -> str:
 def _single(book: Ledger, job: Job, options: Options) -> Job:
     """The open job of this type and unique key, or this one."""
     same = Job.objects.open().filter(type=job.type, unique_key=job.unique_key).select_related("scope")
-    if options.replace and (waiting := same.filter(started_at=None).select_for_update(of=("self",)).first()):
+    if options.replace and (waiting := one(same.filter(started_at=None).select_for_update(of=("self",)))):
         return _take_over(waiting, job)
-    if existing := same.first():
+    if existing := one(same):
         return existing
     try:
         return _made(book, job, options)
     except IntegrityError:
         # Another transaction made it between our look and our insert, and has committed; it may even have ended by now.
-        return same.first() or _made(book, job, options)
+        return one(same) or _made(book, job, options)
 
 
 def _made(book: Ledger, job: Job, options: Options) -> Job:
@@ -157,12 +158,9 @@ def _take_over(waiting: Job, new: Job) -> Job:
 
 
 def _earlier(use: _Use) -> Job | None:
-    used = (
-        IdempotencyKey.objects.filter(owner_id=use.owner_id, operation=use.operation, key=use.key)
-        .annotate(fresh=Q(at__gte=Now() - timedelta(seconds=settings.CONFIG.idempotency_seconds)))
-        .select_related("job", "job__scope")
-        .first()
-    )
+    fresh = Q(at__gte=Now() - timedelta(seconds=settings.CONFIG.idempotency_seconds))
+    uses = IdempotencyKey.objects.filter(owner_id=use.owner_id, operation=use.operation, key=use.key)
+    used = one(uses.annotate(fresh=fresh))
     if used is None:
         return None
     if not used.fresh:
@@ -170,4 +168,5 @@ def _earlier(use: _Use) -> Job | None:
         return None
     if used.digest != use.digest:
         raise Conflict("this idempotency key was used for another request", code="idempotency_mismatch")
-    return used.job
+    # By itself: joined to the keys, jobs may all be read where PostgreSQL takes their table for almost empty.
+    return one(Job.objects.filter(pk=used.job_id).select_related("scope"))

@@ -11,6 +11,7 @@ from accounts import audit
 from accounts.permissions import may
 from jobs import queries, refusals
 from jobs.errors import Forbidden, NotFound
+from jobs.lookup import one
 from jobs.models import Job
 from jobs.operations import controls
 from jobs.owners import may_steer
@@ -30,7 +31,7 @@ def find(user: User | AnonymousUser, request_id: UUID) -> Job:
         if not may(user, "view", Job()):
             raise
     roots = Job.objects.roots().select_related("lane", "scope", "owner")
-    job = roots.filter(public_id=request_id).first()
+    job = one(roots.filter(public_id=request_id))
     if job is None:
         raise NotFound("there is no such request")
     return job

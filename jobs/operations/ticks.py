@@ -14,6 +14,7 @@ from jobs import registry
 from jobs.errors import Invalid, QueueError
 from jobs.events.ledger import ledger
 from jobs.failpoints import failpoint
+from jobs.lookup import one
 from jobs.models import Job
 from jobs.models_schedules import Overlap, Schedule, ScheduleTick, TickOutcome
 from jobs.operations.enqueue import enqueue
@@ -92,7 +93,7 @@ def identity(schedule: Schedule) -> str:
 
 def open_job(schedule: Schedule) -> Job | None:
     """The job that has not ended of a schedule that never has two."""
-    return Job.objects.open().filter(type=schedule.job_type, unique_key=identity(schedule)).first()
+    return one(Job.objects.open().filter(type=schedule.job_type, unique_key=identity(schedule)))
 
 
 def forget(limit: int) -> int:

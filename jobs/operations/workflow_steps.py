@@ -5,6 +5,7 @@ from __future__ import annotations
 from jobs.errors import PermanentError
 from jobs.events.ledger import ledger
 from jobs.failpoints import failpoint
+from jobs.lookup import one
 from jobs.models import Job, Scope
 from jobs.models_workflows import StepState, WorkflowStep
 from jobs.operations.leases import held, lock_held
@@ -18,7 +19,7 @@ def begin(job_id: int, token: int, *, name: str) -> None:
     with ledger() as book:
         job = lock_held(job_id, token)
         _require_right(job)
-        step = WorkflowStep.objects.filter(job=job, run=job.run, name=name).first()
+        step = one(WorkflowStep.objects.filter(job=job, run=job.run, name=name))
         if step is None:  # and nobody else can be about to make it: the job's row is locked
             WorkflowStep.objects.create(job=job, run=job.run, name=name)
             tell(book, job, "started", name)

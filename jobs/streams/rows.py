@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from jobs.lookup import one
 from jobs.models import JobEvent, Scope
 
 
@@ -57,5 +58,5 @@ def read_heads(scope_ids: Iterable[int]) -> dict[int, int]:
 
 def scope_id(key: str) -> int:
     """The internal number of the scope with this key, whose stream may still be empty."""
-    known = Scope.objects.filter(key=key).values_list("pk", flat=True).first()
+    known = one(Scope.objects.filter(key=key).values_list("pk", flat=True))
     return known or Scope.objects.get_or_create(key=key)[0].pk

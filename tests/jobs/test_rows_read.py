@@ -13,13 +13,14 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models.functions import Now
 
-from jobs import queue_settings, sql
+from jobs import listing, queue_settings, sql
 from jobs.events.ledger import ledger
 from jobs.models import Dependency, Job, Lane
-from jobs.operations import dispatch, leases, progress, upkeep
+from jobs.operations import dispatch, leases, progress, requests, upkeep
 from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.operations.outcomes import How, settle
 from jobs.pauses import pauses
@@ -123,6 +124,7 @@ def test_a_worker_reads_only_the_jobs_that_it_works_on(limited: bool) -> None:
         reading, worker = Reading(), leases.register(name="w", queues=["system"], slots=100).pk
         tickets, heads = [Ticket(job.pk, 0) for job in waiting[:20]], [Ticket(lane[0].pk, 0) for lane in lanes]
         reading("call", lambda: [enqueue(ECHO, Plan()) for _ in range(20)])
+        reading("call unique", lambda: [enqueue(ECHO, Plan(), unique=f"unique:{n % 10}") for n in range(20)])
         reading("call in lanes", lambda: [enqueue(ECHO, Plan(), ordering_key=f"lane:{n}") for n in range(20)])
         reading("call many", lambda: enqueue_many(ECHO, [Plan()] * 20))
         found = reading("claim", lambda: leases.claim(tickets, worker_id=worker, alone=True))
@@ -174,6 +176,24 @@ def test_the_scheduler_reads_only_the_jobs_that_something_becomes_of() -> None:
         return reading.too_many
 
     assert directly(work) == {}
+
+
+@pytest.mark.usefixtures("_believed")
+@pytest.mark.parametrize("by_index", [False, True])
+def test_what_nothing_else_has_is_found_without_reading_others(by_index: bool) -> None:
+    user, waiting = User.objects.create_user("ada"), enqueue_many(ECHO, [Plan()] * 500)
+    own = enqueue(ECHO, Plan(), owner=user, idempotency_key="once")
+
+    def work() -> dict[str, Any]:
+        reading = Reading()
+        reading("unique", lambda: [enqueue(ECHO, Plan(), unique="one") for _ in range(5)])
+        reading("unique, again", lambda: enqueue(ECHO, Plan(), unique="one", replace=True))
+        assert reading("idempotent", lambda: enqueue(ECHO, Plan(), owner=user, idempotency_key="once")) == own
+        assert reading("job", lambda: listing.find(str(waiting[400].public_id))) == waiting[400]
+        assert reading("request", lambda: requests.find(user, own.public_id)) == own
+        return reading.too_many
+
+    assert (directly(work) if by_index else work()) == {}
 
 
 def test_cleanup_reads_nothing_of_what_is_to_be_kept_whatever_was_said_of_how_long() -> None:
