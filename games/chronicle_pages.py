@@ -53,7 +53,7 @@ def _page(request: HttpRequest, game: Game, error: QueueError | None = None) -> 
     if before.isdecimal() and len(before) < 10:
         chapters = chapters.filter(number__lt=int(before))
     shown = list(chapters[: CHAPTERS + 1])
-    making = Job.objects.open().filter(type=CHRONICLE.name, scope__key=game.scope_key).order_by("pk").first()
+    making = Job.objects.open().in_scope(game.scope_key).filter(type=CHRONICLE.name).order_by("pk").first()
     told = game.chapters.order_by("-number").values_list("last_turn", flat=True).first() or 0
     context = {
         "game": game,

@@ -101,7 +101,7 @@ def one(game: Game, request_id: UUID) -> Entry:
 
 def requests_of(game: Game) -> JobQuerySet:
     """The game's requests, with what an entry needs."""
-    return with_step(Job.objects.roots().filter(scope__key=game.scope_key).select_related("owner", "lane", "scope"))
+    return with_step(Job.objects.roots().in_scope(game.scope_key).select_related("owner", "lane", "scope"))
 
 
 def waiting(user: AbstractBaseUser | AnonymousUser, games: Iterable[Game]) -> dict[str, int]:

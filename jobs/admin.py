@@ -11,8 +11,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from jobs.admin_actions import JobActions
+from jobs.admin_finding import Finding, QueueFilter, TagFilter, TypeFilter
 from jobs.admin_live import JobLive
-from jobs.admin_tags import Finding, TagFilter
 from jobs.models import Job, JobEvent, JobLog, JobStep, Worker
 from jobs.models_workflows import Confirmation, WorkflowStep
 from jobs.progress import step_of, with_step
@@ -95,7 +95,7 @@ class JobAdmin(ReadOnly, JobActions, JobLive, Finding):
         *("public_id", "type", "queue", "badge", "at_step"),
         *("owner", "scope", "tagged", "place", "attempt", "created_at"),
     )
-    list_filter = ("status", "outcome", "queue", "type", TagFilter, "created_at")
+    list_filter = ("status", "outcome", QueueFilter, TypeFilter, TagFilter, "created_at")
     list_select_related = ("owner", "scope")
     search_fields = ("owner__username", "scope__key")
     search_help_text = (

@@ -39,26 +39,26 @@ class Wanted(TypedDict, total=False):
     search: str | None
 
 
-COLUMNS = {"owner": "owner__username", "scope": "scope__key", "tag": "tags__tag"}
-
-
 def wanted(**by: Unpack[Wanted]) -> JobQuerySet:
     """The jobs that are all of this; what is empty asks for nothing."""
     by = cast(Wanted, {name: value for name, value in by.items() if value})
     search, since, until = by.pop("search", None), by.pop("since", None), by.pop("until", None)
-    found = named(search) if search else Job.objects.all()
-    found = found.filter(**{COLUMNS.get(name, name): value for name, value in by.items()})
+    owner, scope, tag = by.pop("owner", None), by.pop("scope", None), by.pop("tag", None)
+    found = Job.objects.filter(named(search)) if search else Job.objects.all()
+    found = found.of_owner(owner) if owner else found
+    found = found.in_scope(scope) if scope else found
+    found = found.filter(**by, **({"tags__tag": tag} if tag else {}))
     if since is not None:
         found = found.filter(public_id__gte=_first_id(since))
     return found if until is None else found.filter(public_id__lt=_first_id(until))
 
 
-def named(word: str) -> JobQuerySet:
+def named(word: str) -> Q:
     """The job of this id or, if it is a request's, with all that it called; else those of an idempotency key."""
-    if (known := request_uuid(word)) is not None:
-        family = Job.objects.filter(public_id=known).values("pk")
-        return Job.objects.filter(Q(pk__in=family) | Q(root__in=family))
-    return Job.objects.filter(pk__in=IdempotencyKey.objects.filter(key=word).values("job"))
+    if (known := request_uuid(word)) is None:
+        return Q(pk__in=IdempotencyKey.objects.filter(key=word).values("job"))
+    job = one(Job.objects.filter(public_id=known).values_list("pk", flat=True))
+    return Q(pk__in=[]) if job is None else Q(pk=job) | Q(root=job)
 
 
 def _first_id(at: datetime) -> UUID:

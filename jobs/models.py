@@ -9,6 +9,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.db import models
 from django.db.models import OuterRef, Subquery
 from django.db.models.functions import Now
@@ -65,6 +66,14 @@ class JobQuerySet(models.QuerySet["Job"]):
     def roots(self) -> JobQuerySet:
         """Requests: jobs that no other job called."""
         return self.filter(parent=None)
+
+    def in_scope(self, key: str) -> JobQuerySet:
+        """Of the scope with this key. It is looked up first: of a join PostgreSQL can't tell how many it will find."""
+        return self.filter(scope=Subquery(Scope.objects.filter(key=key).values("pk")))
+
+    def of_owner(self, username: str) -> JobQuerySet:
+        """Asked for by the user of this name, who is looked up first."""
+        return self.filter(owner=Subquery(get_user_model().objects.filter(username=username).values("pk")))
 
     def in_order(self) -> JobQuerySet:
         """The order in which queued jobs are handed out."""
@@ -146,7 +155,7 @@ class Job(models.Model):
         # A row is written three times in its life, into every index whose condition holds: so none is without need.
         indexes = (
             models.Index("worker", name="job_worker", condition=models.Q(worker__isnull=False)),
-            models.Index("owner", "id", name="job_owner", condition=models.Q(owner__isnull=False)),
+            models.Index("owner", "public_id", name="job_of_owner", condition=models.Q(owner__isnull=False)),
             models.Index("lane", name="job_of_lane", condition=models.Q(lane__isnull=False)),
             models.Index("parent", name="job_parent", condition=models.Q(parent__isnull=False)),
             models.Index("root", name="job_root", condition=models.Q(root__isnull=False)),
@@ -211,15 +220,12 @@ class Job(models.Model):
                 name="job_expiry",
                 condition=models.Q(expires_at__isnull=False, status__in=sorted(OPEN)),
             ),
-            models.Index("scope", "id", name="job_scope", condition=models.Q(scope__isnull=False)),
+            models.Index("scope", "public_id", name="job_in_scope", condition=models.Q(scope__isnull=False)),
             models.Index("type", "public_id", name="job_type"),
             models.Index("fingerprint", "id", name="job_dead", condition=models.Q(status="dead")),
             models.Index("status", "finished_at", name="job_ended", condition=models.Q(finished_at__isnull=False)),
             models.Index(
-                "keep_seconds",
-                "finished_at",
-                name="job_kept",
-                condition=models.Q(keep_seconds__isnull=False, finished_at__isnull=False),
+                "keep_seconds", "finished_at", name="job_kept", condition=models.Q(keep_seconds__isnull=False)
             ),
             models.Index(
                 "cancel_requested_at",

@@ -83,7 +83,7 @@ def keep_seconds() -> dict[Status, float]:
 def expired() -> list[JobQuerySet]:
     """The requests that need not be kept any longer: disjoint sets, each found by an index."""
     removable = Job.objects.roots().exclude(_needed())
-    own = [keep for (keep,) in sql.ask(sql.different("jobs_job", "keep_seconds", _KEPT_FOR_ITS_OWN_TIME))]
+    own = [keep for (keep,) in sql.ask(sql.different("jobs_job", "keep_seconds", "keep_seconds IS NOT NULL"))]
     kept = queue_settings.retentions()
     plain = removable.filter(keep_seconds=None)
     return [
@@ -94,10 +94,6 @@ def expired() -> list[JobQuerySet]:
             for status, keep in keep_seconds().items()
         ),
     ]
-
-
-_KEPT_FOR_ITS_OWN_TIME = "keep_seconds IS NOT NULL AND finished_at IS NOT NULL"
-"""In the words of the index that has these jobs."""
 
 
 def would_prune() -> dict[str, int]:

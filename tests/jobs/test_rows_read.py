@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -16,7 +17,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models.functions import Now
+from django.test import Client
+from django.urls import reverse
 
+from games import entries
+from games.models import Game
 from jobs import listing, queue_settings, sql
 from jobs.events.ledger import ledger
 from jobs.models import Dependency, Job, Lane
@@ -28,7 +33,7 @@ from jobs.scheduler import loop
 from jobs.states import Status
 from jobs.transport import Ticket, transport
 from tests.jobs.in_sets import claimed, ends, every_limit
-from tests.jobs.kinds import ECHO, Plan
+from tests.jobs.kinds import CHILD, ECHO, Plan
 from tests.touched import Plans, directly, forget_statistics, rows_read, whole_reads
 
 pytestmark = [
@@ -194,6 +199,32 @@ def test_what_nothing_else_has_is_found_without_reading_others(by_index: bool) -
         return reading.too_many
 
     assert (directly(work) if by_index else work()) == {}
+
+
+def test_lists_begin_with_the_newest_and_read_no_others(client: Client) -> None:
+    user, admin = User.objects.create_user("ada"), User.objects.create_superuser("root")
+    game = Game.objects.create(name="The Cellar", opening="A cellar.", state={})
+    many = enqueue_many(ECHO, [Plan()] * 100, owner=user, scope=game.scope_key)
+    for _ in range(10):  # of few PostgreSQL would rather read all
+        enqueue_many(CHILD, [Plan()] * BEFORE)
+    _analyse()
+    client.force_login(admin)
+
+    def work() -> dict[str, Any]:
+        reading = Reading()
+        by_id = listing.wanted(search=str(many[0].public_id))
+        newest = [listing.wanted(scope=game.scope_key), listing.wanted(owner="ada"), listing.wanted(type=ECHO.name)]
+        for n, found in enumerate([by_id, *newest]):
+            jobs, _ = reading(f"list {n}", partial(listing.page, found, before=None, limit=50))
+            assert jobs[0] == (many[-1] if n else many[0])
+        assert len(reading("play", partial(entries.page, game))[0]) == entries.PAGE_ENTRIES
+        page = reverse("admin:jobs_job_changelist")
+        reading("found", lambda: client.get(page, {"q": str(many[0].public_id)}))
+        assert reading("page", lambda: client.get(page)).status_code == 200
+        assert reading.rows.pop("page") < 10 * BEFORE + MOST, "Django counts them all, once"
+        return reading.too_many
+
+    assert work() == {}
 
 
 def test_cleanup_reads_nothing_of_what_is_to_be_kept_whatever_was_said_of_how_long() -> None:

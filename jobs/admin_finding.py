@@ -1,21 +1,46 @@
-"""Finding jobs in the admin: by a tag, by an id, by an idempotency key."""
+"""Finding jobs in the admin: by queue, type or tag, by an id, by an idempotency key."""
 
 from __future__ import annotations
 
 from typing import Any
 from urllib.parse import quote
 
+from django.conf import settings
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from jobs import listing
+from jobs import listing, sql
 from jobs.models import Job, JobTag
 
 RECENT = 1000
 """Of so many of the last tags the filter offers each; others are asked for in the address."""
+
+
+class QueueFilter(admin.SimpleListFilter):
+    """The queues there are: Django's own filter would read all jobs to offer those that they are in."""
+
+    title = parameter_name = "queue"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(queue, queue) for queue in settings.QUEUES]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> QuerySet[Job]:
+        return queryset.filter(queue=self.value()) if self.value() else queryset
+
+
+class TypeFilter(admin.SimpleListFilter):
+    """The types that jobs are of, known or no more, each found by index."""
+
+    title = parameter_name = "type"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for (name,) in sql.ask(sql.different("jobs_job", "type", "true"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> QuerySet[Job]:
+        return queryset.filter(type=self.value()) if self.value() else queryset
 
 
 class TagFilter(admin.SimpleListFilter):
@@ -41,8 +66,8 @@ class Finding(admin.ModelAdmin[Job]):
     ) -> tuple[QuerySet[Job], bool]:
         """What has exactly this name, if anything has; else what holds the words."""
         exact = listing.named(search_term.strip())
-        if search_term and exact.exists():
-            return queryset.filter(pk__in=exact.values("pk")), False
+        if search_term and Job.objects.filter(exact).exists():
+            return queryset.filter(exact), False
         return super().get_search_results(request, queryset, search_term)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:

@@ -1,0 +1,47 @@
+from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
+from django.db import connection, migrations, models
+
+# On PostgreSQL nobody waits for it; SQLite knows one way only.
+on_postgresql = connection.vendor == "postgresql"
+AddIndex = AddIndexConcurrently if on_postgresql else migrations.AddIndex
+RemoveIndex = RemoveIndexConcurrently if on_postgresql else migrations.RemoveIndex
+
+
+class Migration(migrations.Migration):
+    atomic = False
+
+    dependencies = [
+        ("jobs", "0018_held_back_in"),
+    ]
+
+    operations = [
+        AddIndex(
+            model_name="job",
+            index=models.Index(
+                models.F("keep_seconds"),
+                models.F("finished_at"),
+                condition=models.Q(("keep_seconds__isnull", False)),
+                name="job_kept",
+            ),
+        ),
+        AddIndex(
+            model_name="job",
+            index=models.Index(
+                models.F("scope"),
+                models.F("public_id"),
+                condition=models.Q(("scope__isnull", False)),
+                name="job_in_scope",
+            ),
+        ),
+        AddIndex(
+            model_name="job",
+            index=models.Index(
+                models.F("owner"),
+                models.F("public_id"),
+                condition=models.Q(("owner__isnull", False)),
+                name="job_of_owner",
+            ),
+        ),
+        RemoveIndex(model_name="job", name="job_scope"),
+        RemoveIndex(model_name="job", name="job_owner"),
+    ]
