@@ -19,43 +19,46 @@ RECENT = 1000
 """Of so many of the last tags the filter offers each; others are asked for in the address."""
 
 
-class QueueFilter(admin.SimpleListFilter):
+class _Exactly(admin.SimpleListFilter):
+    """Jobs whose ``column`` is the chosen value; none for what no column can hold."""
+
+    column: str
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> QuerySet[Job]:
+        value = self.value()
+        if not value:
+            return queryset
+        return queryset.none() if "\0" in value else queryset.filter(**{self.column: value})
+
+
+class QueueFilter(_Exactly):
     """The queues there are: Django's own filter would read all jobs to offer those that they are in."""
 
-    title = parameter_name = "queue"
+    title = parameter_name = column = "queue"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(queue, queue) for queue in settings.QUEUES]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> QuerySet[Job]:
-        return queryset.filter(queue=self.value()) if self.value() else queryset
 
-
-class TypeFilter(admin.SimpleListFilter):
+class TypeFilter(_Exactly):
     """The types that jobs are of, known or no more, each found by index."""
 
-    title = parameter_name = "type"
+    title = parameter_name = column = "type"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(name, name) for (name,) in sql.ask(sql.different("jobs_job", "type", "true"))]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> QuerySet[Job]:
-        return queryset.filter(type=self.value()) if self.value() else queryset
 
-
-class TagFilter(admin.SimpleListFilter):
+class TagFilter(_Exactly):
     """The tags that jobs were given lately."""
 
-    title = "tag"
-    parameter_name = "tag"
+    title = parameter_name = "tag"
+    column = "tags__tag"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         offered = set(JobTag.objects.order_by("-pk").values_list("tag", flat=True)[:RECENT])
         asked = request.GET.get(self.parameter_name)
         return [(tag, tag) for tag in sorted({*offered, *([asked] if asked else [])})]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> QuerySet[Job]:
-        return queryset.filter(tags__tag=self.value()) if self.value() else queryset
 
 
 class Finding(admin.ModelAdmin[Job]):

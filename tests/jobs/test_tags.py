@@ -153,6 +153,10 @@ def test_the_admin_finds_them_too_and_offers_the_tags(admin: User) -> None:
     assert listed(q="key-1") == first
     assert listed(q=str(other.public_id)) == second
     assert listed(q="some words") == second
+    assert listed(queue="system") == listed(type=ECHO.name) == listed(tag="") == both
+    for name in ("queue", "type", "tag"):
+        for unknown in ("nothing", "\0"):
+            assert listed(**{name: unknown}) == set()
     assert 'href="?tag=a%2Bb"' in client.get("/admin/jobs/job/").content.decode()
 
 
