@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
-from threading import Barrier
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.db.models.functions import Now
 
 from approvals.models import Approval, ApprovalDecision
@@ -23,27 +20,11 @@ from jobs.states import Status
 from jobs.testing import run_until_idle
 from tests.approvals.conftest import Cast
 from tests.approvals.tables import Table, approval_of, event
+from tests.together import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ROUNDS = 5
-
-
-def at_once(*attempts: Callable[[], Any]) -> list[Any]:
-    """Start them together, each in a thread and on a connection of its own; what each returned or raised."""
-    start = Barrier(len(attempts))
-
-    def run(attempt: Callable[[], Any]) -> Any:
-        try:
-            start.wait()
-            return attempt()
-        except Conflict as error:
-            return error
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(len(attempts)) as threads:
-        return list(threads.map(run, attempts))
 
 
 def make_due(column: str) -> None:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import random
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from io import StringIO
-from threading import Barrier
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
-from django.db import connection
 from django.test import Client
 from django.utils import timezone
 from pydantic import BaseModel, JsonValue
@@ -32,6 +30,7 @@ from jobs.scheduler.expiry import run_expiry
 from jobs.states import Status
 from jobs.testing import run_until_idle
 from tests.jobs.kinds import ECHO, FAIL, Plan
+from tests.together import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -289,18 +288,8 @@ def test_over_http_a_key_holds_for_the_whole_body_and_for_one_job(staff: Client)
 
 @pytest.mark.parametrize("keyed", [False, True])
 def test_many_who_ask_at_once_for_a_unique_job_get_one(user: User, keyed: bool) -> None:
-    start = Barrier(16)
-
-    def ask(number: int) -> int:
-        try:
-            start.wait()
-            key = "k" if keyed else ""
-            return enqueue(ECHO, Plan(), owner=user, unique="u", idempotency_key=key).pk
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(16) as pool:
-        answers = set(pool.map(ask, range(16)))
+    ask = partial(enqueue, ECHO, Plan(), owner=user, unique="u", idempotency_key="k" if keyed else "")
+    answers = {job.pk for job in at_once(*[ask] * 16)}
     assert answers == {Job.objects.get().pk}
 
 

@@ -6,12 +6,11 @@ import json
 import time
 from base64 import b64encode
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.db.models.functions import Now
 from django.test import Client
 from pytest_django import Settings
@@ -27,6 +26,7 @@ from jobs.testing import run_next, run_next_killed
 from jobs.webhooks import is_signed, signed
 from tests.jobs import durable
 from tests.jobs.durable import SUBMITTER, Wish
+from tests.together import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -156,16 +156,8 @@ def test_a_verifier_that_is_gone_believes_nobody(client: Client, monkeypatch: py
 
 def test_of_many_answers_at_once_one_is_taken(client: Client) -> None:
     job, token = submitted()
-
-    def answer(number: int) -> int:
-        try:
-            return post(Client(), token, number % 2)[0]
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(8) as pool:
-        codes = sorted(pool.map(answer, range(8)))
-    assert codes == [200] * 4 + [409] * 4
+    answers = at_once(*[partial(post, Client(), token, number % 2) for number in range(8)])
+    assert sorted(code for code, _ in answers) == [200] * 4 + [409] * 4
     run_next()
     assert result(job)["answer"] in (0, 1)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -26,6 +25,7 @@ from jobs.testing import run_next, run_next_killed, run_until_idle
 from jobs.transport import Ticket, transport
 from tests.jobs import kinds
 from tests.jobs.kinds import ECHO, FAIL, IO, MISUSE, PARENT, STEPS, Plan
+from tests.together import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -234,23 +234,11 @@ def test_a_key_is_forgotten_after_its_time() -> None:
 @pytest.mark.parametrize("same", [True, False])
 def test_many_callers_with_one_key_at_once_make_one_job(same: bool) -> None:
     user = User.objects.create_user("ann")
-    start = threading.Barrier(32)
-
-    def ask(number: int) -> int | str:
-        try:
-            start.wait()
-            return enqueue(ECHO, Plan(text="a" if same else str(number)), owner=user, idempotency_key="k").pk
-        except Conflict as conflict:
-            return conflict.code
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(32) as pool:
-        answers = list(pool.map(ask, range(32)))
-    assert Job.objects.count() == 1
-    first = Job.objects.get().pk
-    assert set(answers) == ({first} if same else {first, "idempotency_mismatch"})
-    assert answers.count(first) == (32 if same else 1)
+    plans = [Plan(text="a" if same else str(number)) for number in range(32)]
+    answers = at_once(*[partial(enqueue, ECHO, plan, owner=user, idempotency_key="k") for plan in plans])
+    first = Job.objects.get()
+    refused = [answer.code for answer in answers if answer != first]
+    assert refused == ([] if same else ["idempotency_mismatch"] * 31)
 
 
 def test_a_job_is_enqueued_with_the_callers_transaction_or_not_at_all() -> None:

@@ -23,7 +23,8 @@ from jobs.operations.outcomes import How
 from jobs.states import Status
 from jobs.transport import Ticket, transport
 from jobs.why import Reason, why_waiting
-from tests.jobs.under_limits import ask, at_once, bound, claim, end, held_back, limit
+from tests.jobs.under_limits import ask, bound, claim, end, held_back, limit
+from tests.together import at_once
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("nothing_kept")]
@@ -173,7 +174,7 @@ def test_a_limit_holds_when_many_claim_at_once(alone: bool) -> None:
     end(*claim())  # from the first claim on the row that is locked is there, and says by which limit is admitted
     ask(64)
     failpoints.arm("in_claim", lambda: sleep(0.05))  # so that claims overlap
-    claimed = at_once(8, take)
+    claimed = at_once(*[take] * 8)
     assert sum(map(len, claimed)) == 5
     assert Job.objects.filter(status=Status.RUNNING).count() == 5
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -25,6 +24,7 @@ from jobs.states import Status
 from jobs.testing import run_until_idle
 from tests.jobs.kinds import ECHO, Plan
 from tests.processes import Stack
+from tests.together import at_once
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -125,18 +125,7 @@ def test_nothing_is_left_of_a_tick_whose_transaction_fails_and_the_next_try_make
 
 def test_many_schedulers_at_once_make_one_job() -> None:
     schedule = hourly()
-    start = threading.Barrier(6)
-
-    def fire() -> None:
-        start.wait()
-        ticks.fire(schedule.pk)
-        connection.close()
-
-    threads = [threading.Thread(target=fire) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(*[lambda: ticks.fire(schedule.pk)] * 6)
     assert Job.objects.count() == ScheduleTick.objects.count() == 1
 
 

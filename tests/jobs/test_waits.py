@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.db import connection
@@ -26,6 +25,7 @@ from jobs.testing import run_next, run_until_idle
 from jobs.why import why_waiting
 from tests.jobs.durable import NAP, NEW, OLD, RECEIVER, Wish
 from tests.processes import Stack
+from tests.together import at_once
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -166,17 +166,7 @@ def test_of_answers_and_the_end_of_the_time_at_once_the_first_stands(_round: int
     job = enqueue(RECEIVER, Wish(seconds=60))
     run_next()
     make_due(job)
-    start = threading.Barrier(5)
-
-    def act(number: int) -> bool:
-        try:
-            start.wait()
-            return answers.wake(10) == -1 if number == 4 else give(job, "news", number)
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(5) as pool:
-        taken = list(pool.map(act, range(5)))
+    *taken, _ = at_once(*[partial(give, job, "news", number) for number in range(4)], partial(answers.wake, 10))
     answers.wake(10)
     run_next()
     assert sum(taken) <= 1

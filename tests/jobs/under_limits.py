@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 from typing import TypeVar
-
-from django.db import connection
 
 from jobs import queue_settings
 from jobs.models import Job
@@ -53,18 +48,3 @@ def end(*jobs: Job, how: How = How.DONE) -> None:
 
 def held_back() -> int:
     return Job.objects.exclude(held_back_by="").count()
-
-
-def at_once(count: int, act: Callable[[], T]) -> list[T]:
-    """What so many got who began together, each in a thread and on a connection of its own."""
-    start = Barrier(count)
-
-    def run(_: int) -> T:
-        try:
-            start.wait()
-            return act()
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(count) as threads:
-        return list(threads.map(run, range(count)))

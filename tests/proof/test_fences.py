@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
-from threading import Barrier
 
 import pytest
 from django.contrib.auth.models import User
@@ -21,6 +19,7 @@ from jobs.operations.enqueue import enqueue
 from jobs.operations.outcomes import Ended, settle
 from jobs.transport import Ticket
 from tests.jobs.kinds import ECHO, Plan
+from tests.together import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,20 +34,6 @@ def claimed(name: str = "a") -> Job:
 
 def done(job: Job) -> Ended:
     return Ended(job_id=job.pk, token=job.token, lane_id=job.lane_id, parent_id=job.parent_id, result={"text": "x"})
-
-
-def at_once(act: Callable[[int], Job]) -> list[Job]:
-    start = Barrier(THREADS)
-
-    def run(number: int) -> Job:
-        try:
-            start.wait()
-            return act(number)
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(run, range(THREADS)))
 
 
 def test_a_claim_that_is_over_ends_nothing() -> None:
@@ -85,14 +70,14 @@ def test_the_record_itself_refuses_a_second_end(event: str) -> None:
 
 def test_jobs_of_one_lane_asked_for_at_once_have_places_of_their_own() -> None:
     enqueue(ECHO, Plan(), ordering_key="lane:a")
-    jobs = at_once(lambda number: enqueue(ECHO, Plan(), ordering_key="lane:a"))
+    jobs = at_once(*[lambda: enqueue(ECHO, Plan(), ordering_key="lane:a")] * THREADS)
     assert sorted(job.place or 0 for job in jobs) == list(range(2, THREADS + 2))
     assert {job.status for job in jobs} == {"pending"}
 
 
 def test_events_of_one_scope_written_at_once_have_numbers_without_gaps() -> None:
     enqueue(ECHO, Plan(), scope="test:1")
-    at_once(lambda number: enqueue(ECHO, Plan(), scope="test:1"))
+    at_once(*[lambda: enqueue(ECHO, Plan(), scope="test:1")] * THREADS)
     numbers = JobEvent.objects.filter(scope__key="test:1").order_by("seq").values_list("seq", flat=True)
     assert list(numbers) == list(range(1, THREADS + 2))
     assert invariants.broken() == {}
