@@ -12,8 +12,9 @@ from django.db.models import Q, QuerySet
 
 from games.models import Game, Membership, Turn
 from games.operations import NO_GAME
-from jobs import sql
+from jobs import statements
 from jobs.errors import Invalid, NotFound
+from jobs.instances import instances, returned
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -38,11 +39,11 @@ def get_seat(user: Viewer, game_id: UUID) -> Game:
 
     In SQL, because every message passes here: to put the join together by the ORM takes longer than all of ``enqueue``.
     """
-    found = sql.ask(_seat(connection.vendor), user=user.pk, game=game_id.hex) if user.is_active else []
+    found = statements.ask(_seat(connection.vendor), user=user.pk, game=game_id.hex) if user.is_active else []
     if not found:
         raise NotFound(NO_GAME)
-    (game,) = sql.instances(Game, _GAME, found)
-    (game.seat,) = sql.instances(Membership, _MEMBERSHIP, (row[len(_GAME) :] for row in found))
+    (game,) = instances(Game, _GAME, found)
+    (game.seat,) = instances(Membership, _MEMBERSHIP, (row[len(_GAME) :] for row in found))
     return game
 
 
@@ -52,7 +53,7 @@ _GAME, _MEMBERSHIP = (tuple(str(field.column) for field in of._meta.concrete_fie
 @cache
 def _seat(vendor: str) -> str:
     return f"""
-        SELECT {sql.returned(Game, _GAME)}, {sql.returned(Membership, _MEMBERSHIP)}
+        SELECT {returned(Game, _GAME)}, {returned(Membership, _MEMBERSHIP)}
         FROM games_membership JOIN games_game ON games_game.id = games_membership.game_id
         WHERE games_membership.user_id = %(user)s AND games_membership.game_id = %(game)s"""
 

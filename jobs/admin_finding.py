@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from jobs import listing, sql
+from jobs import listing, sql, statements
 from jobs.models import Job, JobTag
 
 RECENT = 1000
@@ -46,7 +46,7 @@ class TypeFilter(_Exactly):
     title = parameter_name = column = "type"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, name) for (name,) in sql.ask(sql.different("jobs_job", "type", "true"))]
+        return [(name, name) for (name,) in statements.ask(sql.different("jobs_job", "type", "true"))]
 
 
 class TagFilter(_Exactly):

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from django.db import connection
 
-from jobs import sql
+from jobs import statements
 from jobs.connections import use_direct_connection
 
 T = TypeVar("T")
@@ -28,22 +28,22 @@ def rows_read(table: str) -> int:
 
 def _counted(table: str) -> tuple[int, int]:
     count_now()
-    ((scans, rows),) = sql.ask(_READ, table=table)
+    ((scans, rows),) = statements.ask(_READ, table=table)
     return int(scans), int(rows)
 
 
 def count_now() -> None:
     """What this connection has read; PostgreSQL else adds it ten seconds after it has become idle."""
     if connection.vendor == "postgresql":
-        sql.ask("SELECT pg_stat_force_next_flush()")
+        statements.ask("SELECT pg_stat_force_next_flush()")
 
 
 def forget_statistics(table: str) -> None:
     """As if PostgreSQL had never analysed it: else its plans depend on what autovacuum saw between two tests."""
     indexes = "SELECT indexrelid FROM pg_index WHERE indrelid = %(table)s::regclass"
     known = f"oid = %(table)s::regclass OR oid IN ({indexes})"
-    sql.ask(f"UPDATE pg_class SET reltuples = -1, relpages = 0 WHERE {known}", table=table)
-    sql.ask("DELETE FROM pg_statistic WHERE starelid = %(table)s::regclass", table=table)
+    statements.ask(f"UPDATE pg_class SET reltuples = -1, relpages = 0 WHERE {known}", table=table)
+    statements.ask("DELETE FROM pg_statistic WHERE starelid = %(table)s::regclass", table=table)
 
 
 def directly(do: Callable[[], T]) -> T:

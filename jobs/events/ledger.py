@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 
-from jobs import sql
+from jobs import sql, statements
 from jobs.events.vocabulary import NUMBERED
+from jobs.instances import instances
 from jobs.models import Job, Lane, Scope
 from jobs.states import RequestStatus
 from jobs.transport import Push, transport
@@ -55,7 +56,7 @@ def _lanes_locked(vendor: str) -> str:
 
 
 @cache
-def _write(vendor: str) -> sql.Twofold:
+def _write(vendor: str) -> statements.Twofold:
     """Raise the heads of these events' scopes, locked in the order of their ids, and number the events from them."""
     columns = {
         "n": "int",
@@ -85,7 +86,7 @@ def _write(vendor: str) -> sql.Twofold:
             job, scope, raised.head - later, event, run, token, request, kind, status,
             {sql.as_json("data")}, {sql.as_json("private")}
         FROM {sql.table(**columns)} LEFT JOIN {{changed}} AS raised ON raised.id = scope ORDER BY n"""
-    return sql.Twofold(change, "jobs_scope", insert)
+    return statements.Twofold(change, "jobs_scope", insert)
 
 
 def _rows(events: Sequence[Told]) -> list[dict[str, Any]]:
@@ -170,15 +171,15 @@ class Ledger:
 
     def _lock(self, wanted: Iterable[str | int]) -> None:
         rows = [{"key" if isinstance(lane, str) else "id": lane} for lane in wanted]
-        found = sql.execute(_lanes_locked(connection.vendor), rows)
-        self.lanes = {lane.pk: lane for lane in sql.instances(Lane, _LANE, found)}
+        found = statements.execute(_lanes_locked(connection.vendor), rows)
+        self.lanes = {lane.pk: lane for lane in instances(Lane, _LANE, found)}
 
     def _write_events(self) -> None:
         scopes = {event.scope for event in self.events if event.scope is not None}
-        if len(self.events) > sql.INSERT_ROWS:  # several statements, which together lock in the order of ids
+        if len(self.events) > statements.INSERT_ROWS:  # several statements, which together lock in the order of ids
             list(Scope.objects.select_for_update(no_key=True).filter(pk__in=scopes).order_by("pk").values_list("pk"))
-        for index in range(0, len(self.events), sql.INSERT_ROWS):
-            rows = _rows(self.events[index : index + sql.INSERT_ROWS])
+        for index in range(0, len(self.events), statements.INSERT_ROWS):
+            rows = _rows(self.events[index : index + statements.INSERT_ROWS])
             self.heads |= dict(_write(connection.vendor).execute(rows))
 
     def _after_commit(self) -> None:
@@ -211,7 +212,7 @@ def ledger(lanes: Iterable[str | int] = (), *, alone: bool = False) -> Iterator[
     if connection.in_atomic_block and _numbered_already():
         raise LedgerError("a second ledger in one transaction: open `with ledger(lanes=[…])` around both")
     book = Ledger()
-    with sql.one_statement() if alone else transaction.atomic():
+    with statements.one_statement() if alone else transaction.atomic():
         book._lock_lanes(lanes)
         _state.ledger = book
         try:

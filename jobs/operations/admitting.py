@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from jobs import sql
+from jobs import sql, statements
+from jobs.instances import instances, returned
 from jobs.limits import QUEUE
 from jobs.models import Job
 from jobs.operations import claiming, hot
@@ -76,19 +77,19 @@ def _claim_some(tickets: Sequence[Ticket], given: Mapping[str, Any]) -> Admitted
 
 
 def _admitted(found: Sequence[tuple[Any, ...]]) -> Admitted:
-    jobs = sql.instances(Job, claiming.RUN, found)
+    jobs = instances(Job, claiming.RUN, found)
     claimed = [(job, bool(row[-1])) for job, row in zip(jobs, found, strict=True) if not job.held_back_by]
     return Admitted(claimed, {job.pk for job in jobs if job.held_back_by})
 
 
 def lock(limits: Limits) -> None:
     """Lock the rows of these limits, noting by which is admitted from now on where they were others before."""
-    sql.ask(_lock(connection.vendor), limits=_said(limits))
+    statements.ask(_lock(connection.vendor), limits=_said(limits))
 
 
 def held(names: Collection[str]) -> Counter[str]:
     """How many jobs hold permits of each of these limits."""
-    found = sql.ask(_held(connection.vendor), limits=_said(dict.fromkeys(names)))
+    found = statements.ask(_held(connection.vendor), limits=_said(dict.fromkeys(names)))
     return Counter({name: int(taken) for name, taken in found})
 
 
@@ -153,7 +154,7 @@ _ASKED = "id, token, status, held_back_by, queue, scope_id, concurrency_key, sta
 
 
 @cache
-def _claim(vendor: str) -> sql.Twofold:
+def _claim(vendor: str) -> statements.Twofold:
     """Jobs of a kind need the same permits. Where a limit has not room for all, they are ranked in the tickets' order.
 
     Who fits under each of its limits starts; who doesn't is held back by the first of them that has no room left. If
@@ -212,7 +213,7 @@ def _claim(vendor: str) -> sql.Twofold:
             worker_id = CASE v.stop WHEN '' THEN {_integer("worker")} END,
             started_at = COALESCE(jobs_job.started_at, CASE v.stop WHEN '' THEN {sql.now()} END)
         FROM v WHERE {sql.those("jobs_job", "told", "v")} AND v.stop IS NOT NULL
-        RETURNING {sql.returned(Job, claiming.RUN)}, jobs_job.started_at = {sql.now()}"""
+        RETURNING {returned(Job, claiming.RUN)}, jobs_job.started_at = {sql.now()}"""
     started = f"status = '{Status.RUNNING}'"
     both = hot.and_tell(change, "'job.started'", sql.json_object(attempt="attempt"), of=started)
     return replace(both, before=_lock_needed(vendor))

@@ -16,8 +16,9 @@ from django.utils import timezone
 from pydantic import BaseModel, ValidationError
 from uuid6 import uuid7
 
-from jobs import queue_settings, sql
+from jobs import queue_settings
 from jobs.errors import Invalid
+from jobs.instances import made
 from jobs.models import IfDead, Job
 from jobs.registry import JobType
 from jobs.storable import is_storable, unstorable
@@ -201,7 +202,7 @@ def new_job(job_type: JobType, body: dict[str, Any], options: Options) -> Job:
         "scheduled_at": scheduled_at,
         "expires_at": max(now, scheduled_at or now) + options.expires_in if options.expires_in else None,
     }
-    return sql.made(Job, {**_blank(), **values})
+    return made(Job, {**_blank(), **values})
 
 
 def _delays(job_type: JobType, options: Options) -> Sequence[float] | None:
@@ -223,7 +224,7 @@ def new_jobs(job_type: JobType, payloads: Sequence[BaseModel | dict[str, Any]], 
     bodies = _all_validated(job_type, payloads)
     jobs = [new_job(job_type, body, options) for body in islice(bodies, 1)]
     shared = {**jobs[0].__dict__} if jobs else {}
-    return jobs + [sql.made(Job, {**shared, "public_id": uuid7(), "payload": body}) for body in bodies]
+    return jobs + [made(Job, {**shared, "public_id": uuid7(), "payload": body}) for body in bodies]
 
 
 def _all_validated(job_type: JobType, payloads: Sequence[BaseModel | dict[str, Any]]) -> Iterator[dict[str, Any]]:

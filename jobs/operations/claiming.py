@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from django.db import connection
 
-from jobs import sql
+from jobs import sql, statements
+from jobs.instances import instances, returned
 from jobs.models import Job
 from jobs.operations import hot
 from jobs.states import Status
@@ -52,7 +53,7 @@ def _places() -> str:
 
 def with_work(places: Iterable[Place]) -> list[Place]:
     """Those of these places in which jobs wait, in their order."""
-    found = sql.ask(_with_work(connection.vendor), places=said(places))
+    found = statements.ask(_with_work(connection.vendor), places=said(places))
     return [Place(queue, bool(ticketed)) for queue, ticketed in found]
 
 
@@ -72,7 +73,7 @@ def _next_in_place(columns: str, *, limit: str) -> str:
 
 def first(places: Iterable[Place], *, limit: int) -> list[Ticket]:
     """The next jobs of these places that nobody is claiming, locked: place by place, in the queue's order."""
-    found = sql.ask(_first(connection.vendor, "id, token"), places=said(places), limit=limit)
+    found = statements.ask(_first(connection.vendor, "id, token"), places=said(places), limit=limit)
     return [Ticket(*row) for row in found]
 
 
@@ -103,12 +104,12 @@ def claim(
     """
     rows = [{"id": ticket.job_id, "token": ticket.token} for ticket in tickets]
     found = _claim(connection.vendor).execute(rows, worker=worker_id, paused="\n".join(paused), alone=alone)
-    jobs = sql.instances(Job, RUN, found)
+    jobs = instances(Job, RUN, found)
     return [(job, bool(row[-1])) for job, row in zip(jobs, found, strict=True)]
 
 
 @cache
-def _claim(vendor: str) -> sql.Twofold:
+def _claim(vendor: str) -> statements.Twofold:
     change = f"""
         WITH f AS MATERIALIZED (SELECT * FROM {sql.table(id="bigint", token="int")}),
         k AS MATERIALIZED (
@@ -122,11 +123,11 @@ def _claim(vendor: str) -> sql.Twofold:
 def claim_next(places: Iterable[Place], *, limit: int, worker_id: int) -> list[Job]:
     """Start those of the next ``limit`` jobs of these places that have no scope, in no order."""
     found = _claim_next(connection.vendor).execute([], places=said(places), limit=limit, worker=worker_id)
-    return sql.instances(Job, RUN, found)
+    return instances(Job, RUN, found)
 
 
 @cache
-def _claim_next(vendor: str) -> sql.Twofold:
+def _claim_next(vendor: str) -> statements.Twofold:
     change = f"""
         WITH k AS MATERIALIZED ({_first(vendor, "id, scope_id")}),
         mine AS MATERIALIZED (SELECT id FROM k WHERE scope_id IS NULL)
@@ -140,7 +141,7 @@ def _started(source: str) -> str:
         SET status = '{Status.RUNNING}', ticketed = false, token = jobs_job.token + 1,
             worker_id = %(worker)s, started_at = COALESCE(jobs_job.started_at, {sql.now()})
         WHERE jobs_job.{sql.among(source)}
-        RETURNING {sql.returned(Job, RUN)}, jobs_job.started_at = {sql.now()}"""
+        RETURNING {returned(Job, RUN)}, jobs_job.started_at = {sql.now()}"""
 
 
 def may_run() -> str:

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from django.db import connection, connections, models
 
-from jobs import sql
+from jobs import sql, statements
+from jobs.instances import converter, instances, returned
 from jobs.models import IfDead, Job, JobStep, Scope
 from jobs.operations import fairness
 from jobs.states import BIRTHS, OPEN, Status
@@ -53,12 +54,12 @@ _TELLING = tuple(column for column in ALL if column in _TOLD)
 """What the events and consequences of an end are made of."""
 
 
-def and_tell(change: str, event: str, data: str, *, of: str = "true") -> sql.Twofold:
+def and_tell(change: str, event: str, data: str, *, of: str = "true") -> statements.Twofold:
     """A change of jobs that tells the timeline of each, or ``of`` some; ``event``, ``data`` and ``of`` are SQL."""
     insert = f"""
         INSERT INTO jobs_jobevent (job_id, event, run, token, kind, status, data)
         SELECT id, {event}, run, token, '', '', {data} FROM {{changed}} AS changed WHERE {of}"""
-    return sql.Twofold(change, "jobs_job", insert)
+    return statements.Twofold(change, "jobs_job", insert)
 
 
 def outside(column: str, parameter: str) -> str:
@@ -76,7 +77,7 @@ _SCOPE_OF = f"SELECT {', '.join(_SCOPE)} FROM jobs_scope WHERE key = %(key)s"
 
 def scope(key: str) -> Scope | None:
     """The scope of this key, if there has been one."""
-    found: list[Scope] = sql.instances(Scope, _SCOPE, sql.ask(_SCOPE_OF, key=key))
+    found: list[Scope] = instances(Scope, _SCOPE, statements.ask(_SCOPE_OF, key=key))
     return found[0] if found else None
 
 
@@ -119,8 +120,8 @@ def insert(jobs: Sequence[Job], *, room: int) -> bool:
     one's timeline begins with how it was born.
     """
     leads = [
-        _insert_some(jobs[index : index + sql.INSERT_ROWS], max(room - index, 0))
-        for index in range(0, len(jobs), sql.INSERT_ROWS)
+        _insert_some(jobs[index : index + statements.INSERT_ROWS], max(room - index, 0))
+        for index in range(0, len(jobs), statements.INSERT_ROWS)
     ]
     return leads[0]
 
@@ -141,7 +142,7 @@ def _insert_some(jobs: Sequence[Job], room: int) -> bool:
     shared = {str(f.column): _stored(getattr(jobs[0], f.attname), f, database) for f in _shared_fields()}
     written = _insert(connection.vendor).execute(rows, **shared, room=room)
     by_public_id = {_hex(row[1]): row for row in written}
-    convert = sql.converter(Job._meta.get_field("created_at")) or (lambda value: value)
+    convert = converter(Job._meta.get_field("created_at")) or (lambda value: value)
     for job in jobs:
         job.pk, _, created, queued, job.rank, ticketed, *_ = by_public_id[job.public_id.hex]
         job.created_at, job.queued_at, job.ticketed = convert(created), convert(queued), bool(ticketed)
@@ -166,7 +167,7 @@ def _stored(value: Any, field: models.Field[Any, Any], database: Any) -> Any:
 
 
 @cache
-def _insert(vendor: str) -> sql.Twofold:
+def _insert(vendor: str) -> statements.Twofold:
     shared = _shared_fields()
     values = [_cast(field) for field in shared]
     own = [sql.as_json(name) if name == "payload" else name for name in _OWN]
@@ -178,7 +179,7 @@ def _insert(vendor: str) -> sql.Twofold:
         INSERT INTO jobs_job ({", ".join([*(str(field.column) for field in shared), *_LATER, *_OWN, *_STANDING])})
         SELECT {", ".join([*values, *_LATER.values(), *own])}, rank + n, {ticketed}
         FROM {sql.table(n="int", **_OWN)} CROSS JOIN stands WHERE true
-        RETURNING {sql.returned(Job, back)}, (SELECT leads FROM stands)"""
+        RETURNING {returned(Job, back)}, (SELECT leads FROM stands)"""
     return and_tell(change, f"CASE status {births} END", "'{}'")
 
 
@@ -196,7 +197,7 @@ def line_up(jobs: Iterable[Job]) -> None:
     columns = ("queue", "priority", "fair_key")
     rows = [{"id": pk, "n": n, **{c: getattr(job, c) for c in columns}} for n, (pk, job) in enumerate(by_id.items())]
     if rows:
-        for pk, rank in sql.execute(_line_up(connection.vendor), rows):
+        for pk, rank in statements.execute(_line_up(connection.vendor), rows):
             by_id[pk].rank = rank
 
 
@@ -215,7 +216,7 @@ def fall_in(jobs: Sequence[Job]) -> None:
     """Rank these locked jobs, which have begun in another priority, by the virtual time, which so stays what it is."""
     for job in jobs:
         of = {"queue": job.queue, "fair_key": job.fair_key, "priority": job.priority}
-        ((job.rank,),) = sql.ask(f"SELECT virtual_time FROM ({fairness.standing()}) AS stands", **of)
+        ((job.rank,),) = statements.ask(f"SELECT virtual_time FROM ({fairness.standing()}) AS stands", **of)
     Job.objects.bulk_update(jobs, ["rank"])
 
 
@@ -231,7 +232,7 @@ _TAKE_PLACES = f"""
 
 def take_places(lane: int, *, first: int, following: int) -> int:
     """Take the places from ``first`` to before ``following`` in a locked lane; how many open jobs are before them."""
-    ((ahead,),) = sql.ask(_TAKE_PLACES, lane=lane, first=first, following=following)
+    ((ahead,),) = statements.ask(_TAKE_PLACES, lane=lane, first=first, following=following)
     return int(ahead)
 
 
@@ -241,11 +242,11 @@ def release(lanes: Collection[int], *, full: Collection[str]) -> list[Job]:
     They are ``ticketed`` unless their queue is one of the ``full``, or older jobs of it wait for a ticket.
     """
     rows = [{"id": lane} for lane in lanes]
-    return sql.instances(Job, _TELLING, _release(connection.vendor).execute(rows, full="\n".join(full)))
+    return instances(Job, _TELLING, _release(connection.vendor).execute(rows, full="\n".join(full)))
 
 
 @cache
-def _release(vendor: str) -> sql.Twofold:
+def _release(vendor: str) -> statements.Twofold:
     change = f"""
         WITH f AS MATERIALIZED (SELECT * FROM {sql.table(id="bigint")}),
         h AS MATERIALIZED (
@@ -279,7 +280,7 @@ def _release(vendor: str) -> sql.Twofold:
             ticketed = {outside("jobs_job.queue", "full")}
                 AND NOT (SELECT behind FROM lines WHERE lines.queue = jobs_job.queue)
         FROM v WHERE {sql.those("jobs_job", "r", "v")}
-        RETURNING {sql.returned(Job, _TELLING)}"""
+        RETURNING {returned(Job, _TELLING)}"""
     return and_tell(change, "'job.queued'", "'{}'")
 
 
@@ -288,14 +289,14 @@ def _release(vendor: str) -> sql.Twofold:
 
 def locked(ids: Collection[int], *, skip: bool) -> list[Job]:
     """The jobs of these ids, whole and locked, by id; ``skip`` those that somebody else has locked."""
-    return sql.instances(Job, ALL, sql.execute(_locked(connection.vendor, skip), [{"id": pk} for pk in ids]))
+    return instances(Job, ALL, statements.execute(_locked(connection.vendor, skip), [{"id": pk} for pk in ids]))
 
 
 @cache
 def _locked(vendor: str, skip: bool) -> str:
     return f"""
         WITH f AS MATERIALIZED (SELECT * FROM {sql.table(id="bigint")})
-        {sql.lock(sql.returned(Job, ALL), "jobs_job", "f", skip=skip)}"""
+        {sql.lock(returned(Job, ALL), "jobs_job", "f", skip=skip)}"""
 
 
 _STEP = {
@@ -313,7 +314,7 @@ def keep(steps: Sequence[JobStep]) -> None:
     """Write finished steps, over those that earlier attempts left under the same names."""
     rows = [{column: getattr(step, column) for column in _STEP} for step in steps]
     texts = [{"result": sql.text(step.result), "error": sql.text(step.error)} for step in steps]
-    sql.execute(_keep(connection.vendor), [row | text for row, text in zip(rows, texts, strict=True)])
+    statements.execute(_keep(connection.vendor), [row | text for row, text in zip(rows, texts, strict=True)])
 
 
 @cache
@@ -339,7 +340,7 @@ def complete(ends: Collection[Done], *, alone: bool) -> tuple[list[Job], set[int
         {"id": end.job_id, "token": end.token, "outcome": end.outcome, "result": sql.text(end.result)} for end in ends
     ]
     found = _complete(connection.vendor).execute(rows, alone=alone)
-    jobs: list[Job] = sql.instances(Job, _TELLING, found)
+    jobs: list[Job] = instances(Job, _TELLING, found)
     results = {end.job_id: end.result for end in ends}
     for job in jobs:
         job.result = results[job.pk]
@@ -347,7 +348,7 @@ def complete(ends: Collection[Done], *, alone: bool) -> tuple[list[Job], set[int
 
 
 @cache
-def _complete(vendor: str) -> sql.Twofold:
+def _complete(vendor: str) -> statements.Twofold:
     columns = {"id": "bigint", "token": "int", "outcome": "text", "result": "text"}
     awaited = "EXISTS (SELECT 1 FROM jobs_dependency d WHERE d.on_id = {}.id)"
     change = f"""
@@ -361,5 +362,5 @@ def _complete(vendor: str) -> sql.Twofold:
         SET status = '{Status.COMPLETED}', worker_id = NULL, ticketed = false, finished_at = {sql.now()},
             outcome = f.outcome, result = {sql.as_json("f.result")}, error = NULL
         FROM f WHERE {sql.those("jobs_job", "mine", "f")} AND f.token = jobs_job.token
-        RETURNING {sql.returned(Job, _TELLING)}, {awaited.format("jobs_job")}"""
+        RETURNING {returned(Job, _TELLING)}, {awaited.format("jobs_job")}"""
     return and_tell(change, "'job.completed'", "'{}'")

@@ -17,7 +17,7 @@ from django.db.models import DurationField, Q, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
-from jobs import sql
+from jobs import statements
 from jobs.events.ledger import Ledger, ledger
 from jobs.failpoints import failpoint
 from jobs.models import Job, Worker
@@ -55,7 +55,7 @@ def beat(worker_id: int, *, lost_slots: int = 0) -> bool:
     """Renew the lease of a worker and so of all its jobs; ``False`` if it was declared gone meanwhile."""
     alive = Worker.objects.filter(pk=worker_id, ended_at=None)
     renewed = {"beat_at": Now(), "lost_slots": lost_slots, "lease_until": _from_now(settings.CONFIG.lease_seconds)}
-    with sql.one_statement():  # else a process that is stopped in between keeps the scheduler from burying it
+    with statements.one_statement():  # else a process that is stopped in between keeps the scheduler from burying it
         return alive.update(**renewed) == 1
 
 

@@ -18,7 +18,7 @@ from django.db import connection
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from jobs import limits, sql
+from jobs import limits, sql, statements
 from jobs.events.ledger import ledger
 from jobs.models import Job, JobEvent
 from jobs.models_limits import Limit
@@ -122,7 +122,7 @@ def _free(names: Collection[str]) -> Counter[str]:
 
 def _hold_back(names: set[str]) -> bool:
     """Whether any of these limits holds somebody back: asked after every set of ends, and mostly none does."""
-    found = sql.execute(_held_back(connection.vendor), [{"held_back_by": name} for name in names])
+    found = statements.execute(_held_back(connection.vendor), [{"held_back_by": name} for name in names])
     return bool(found[0][0])
 
 
@@ -139,7 +139,7 @@ _HELD_BACK = "NOT (held_back_by = '')"
 def _queues_of(names: Collection[str]) -> set[str]:
     """The queues in which these limits hold somebody back."""
     rows = [{"name": name, "queue": queue} for name in names for queue in settings.QUEUES]
-    return {queue for (queue,) in sql.execute(_queues_held_back(connection.vendor), rows)}
+    return {queue for (queue,) in statements.execute(_queues_held_back(connection.vendor), rows)}
 
 
 @cache
@@ -154,7 +154,7 @@ def _queues_held_back(vendor: str) -> str:
 
 def let_in_all() -> int:
     """Look at every limit that holds somebody back, or is no more: it may have been raised, or taken away. How many."""
-    names = {name for (name,) in sql.ask(sql.different("jobs_job", "held_back_by", _HELD_BACK))}
+    names = {name for (name,) in statements.ask(sql.different("jobs_job", "held_back_by", _HELD_BACK))}
     enforced = Limit.objects.filter(enforced__isnull=False).values_list("key", flat=True)
     names |= {name for name in enforced if limits.most(name) is None}
     if names:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import connection
 
-from jobs import sql
+from jobs import sql, statements
 from jobs.ephemeral import Ephemeral
 from jobs.models import Job
 from jobs.states import Status
@@ -26,12 +26,12 @@ def keep(reports: Sequence[Report]) -> set[int]:
     keep beating.
     """
     rows = [{"id": job.pk, "token": job.token, "progress": sql.text(progress)} for job, progress in reports]
-    with sql.one_statement():
-        kept = {job_id for (job_id,) in sql.execute(_kept(connection.vendor), rows)}
+    with statements.one_statement():
+        kept = {job_id for (job_id,) in statements.execute(_kept(connection.vendor), rows)}
     done = [report for report in reports if report[0].pk in kept]
     transport().say([told for report in done for told in _told(*report)], kept)
     left = [row for row in rows if row["id"] not in kept]
-    return {job_id for (job_id,) in sql.execute(_late(connection.vendor), left)} if left else set()
+    return {job_id for (job_id,) in statements.execute(_late(connection.vendor), left)} if left else set()
 
 
 def _told(job: Job, progress: dict[str, Any]) -> list[tuple[int, Ephemeral]]:

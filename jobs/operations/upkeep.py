@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 from uuid6 import uuid7
 
 from accounts import audit
-from jobs import queue_settings, sql
+from jobs import queue_settings, sql, statements
 from jobs.errors import Conflict, NotFound
 from jobs.models import Dependency, IdempotencyKey, Job, JobEvent, JobQuerySet, QueueControl, Worker
 from jobs.models_operating import ControlKind
@@ -83,7 +83,7 @@ def keep_seconds() -> dict[Status, float]:
 def expired() -> list[JobQuerySet]:
     """The requests that need not be kept any longer: disjoint sets, each found by an index."""
     removable = Job.objects.roots().exclude(_needed())
-    own = [keep for (keep,) in sql.ask(sql.different("jobs_job", "keep_seconds", "keep_seconds IS NOT NULL"))]
+    own = [keep for (keep,) in statements.ask(sql.different("jobs_job", "keep_seconds", "keep_seconds IS NOT NULL"))]
     kept = queue_settings.retentions()
     plain = removable.filter(keep_seconds=None)
     return [

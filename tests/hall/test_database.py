@@ -8,7 +8,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from jobs import sql
+from jobs import statements
 from queueproject.database import database
 
 URL = "postgresql://somebody@db/queue"
@@ -30,6 +30,6 @@ def test_the_limit_of_a_transaction_that_stands_still_joins_what_the_url_sets() 
 @pytest.mark.django_db
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL's own limit")
 def test_the_database_knows_the_limit() -> None:
-    assert sql.ask("SELECT setting::int FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'") == [
-        (settings.CONFIG.database_idle_seconds * 1000,)
-    ]
+    assert statements.ask(
+        "SELECT setting::int FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'"
+    ) == [(settings.CONFIG.database_idle_seconds * 1000,)]

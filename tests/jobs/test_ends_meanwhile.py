@@ -10,7 +10,7 @@ import pytest
 from django.db import connection, transaction
 from django.db.models import F
 
-from jobs import sql
+from jobs import statements
 from jobs.models import Job, JobEvent
 from jobs.operations.enqueue import enqueue_many
 from jobs.operations.outcomes import settle
@@ -39,7 +39,7 @@ def settled_while(change: Callable[[], Any], jobs: list[Job]) -> set[int]:
     with transaction.atomic():
         change()
         ender.start()
-        wait_until(lambda: sql.ask(_WAIT) == [(1,)])
+        wait_until(lambda: statements.ask(_WAIT) == [(1,)])
     ender.join()
     return stored
 

@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
-from jobs import queue_settings, sql
+from jobs import queue_settings, statements
 from jobs.failpoints import FailpointRaised, arm, disarm
 from jobs.models import Job, JobEvent
 from jobs.operations import dispatch, hot, leases
@@ -34,7 +34,7 @@ from tests.touched import directly
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def statements(do: Callable[[], Any]) -> int:
+def counted(do: Callable[[], Any]) -> int:
     """How many statements it takes, but for the edges of its transaction."""
     with CaptureQueriesContext(connection) as queries:
         do()
@@ -74,7 +74,7 @@ ONE = 1 if connection.vendor == "postgresql" else 2
 
 
 def test_one_job_costs_one_statement_to_enqueue() -> None:
-    assert statements(lambda: enqueue(ECHO, Plan())) == ONE
+    assert counted(lambda: enqueue(ECHO, Plan())) == ONE
 
 
 def test_a_recorded_job_is_the_one_that_was_made_and_else_as_the_model_begins() -> None:
@@ -187,9 +187,9 @@ def test_a_plan_that_was_made_since_the_others_were_forgotten_is_made_again_with
     every_limit(200)
     worker = leases.register(name="w", queues=["system"], slots=100)
     jobs = enqueue_many(ECHO, [Plan()] * 3)
-    sql.ask("DEALLOCATE ALL")
+    statements.ask("DEALLOCATE ALL")
     found = leases.claim([Ticket(jobs[0].pk, 0)], worker_id=worker.pk, alone=True)
-    sql.ask("DEALLOCATE ALL")
+    statements.ask("DEALLOCATE ALL")
     with nullcontext() if alone else transaction.atomic():
         found += leases.take_next(["system"], limit=2, worker_id=worker.pk, alone=True).jobs
     assert in_order_of(found) == in_order_of(jobs)
@@ -197,7 +197,7 @@ def test_a_plan_that_was_made_since_the_others_were_forgotten_is_made_again_with
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite compiles nothing")
 def test_postgresql_compiles_nothing_for_a_worker_however_dear_it_takes_reading_a_table_of_few_rows() -> None:
-    assert directly(lambda: sql.ask("SELECT current_setting('jit')")) == [("off",)]
+    assert directly(lambda: statements.ask("SELECT current_setting('jit')")) == [("off",)]
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
@@ -205,7 +205,7 @@ def test_the_marks_of_lost_tickets_are_forgotten_without_waiting_for_a_job_that_
     locked, lost = enqueue_many(ECHO, [Plan()] * 2)
 
     def forget() -> int:
-        sql.ask("SET lock_timeout = '5s'")
+        statements.ask("SET lock_timeout = '5s'")
         return dispatch.clear_marks("system")
 
     with transaction.atomic():
@@ -227,7 +227,7 @@ def failed() -> None:
 
 
 def test_a_thousand_cost_no_more_than_one() -> None:
-    assert statements(lambda: enqueue_many(ECHO, [Plan()] * 1000)) == ONE
+    assert counted(lambda: enqueue_many(ECHO, [Plan()] * 1000)) == ONE
 
 
 @pytest.mark.parametrize("count", [1, 100])
@@ -236,9 +236,9 @@ def test_a_claim_and_an_end_cost_one_statement_each(count: int) -> None:
     worker = leases.register(name="w", queues=["system"], slots=100)
     tickets = [Ticket(job.pk, job.token) for job in jobs]
     found: list[Job] = []
-    assert statements(lambda: found.extend(leases.claim(tickets, worker_id=worker.pk))) == ONE
+    assert counted(lambda: found.extend(leases.claim(tickets, worker_id=worker.pk))) == ONE
     assert [job.pk for job in found] == [job.pk for job in jobs]
-    assert statements(lambda: settle(ends(found))) == ONE
+    assert counted(lambda: settle(ends(found))) == ONE
     assert Job.objects.filter(status=Status.COMPLETED).count() == count + 1
     assert JobEvent.objects.filter(event="job.completed").count() == count + 1
 
@@ -255,7 +255,7 @@ def test_under_every_limit_a_claim_is_still_one_trip_and_its_own_transaction(cou
     assert len(queries) == (1 if connection.vendor == "postgresql" else 2 + 3)
     assert [job.pk for job in found] == [job.pk for job in jobs]
     assert JobEvent.objects.filter(event="job.started", job__in=jobs).count() == count
-    assert statements(lambda: settle(ends(found))) == ONE + 1  # is anybody held back?
+    assert counted(lambda: settle(ends(found))) == ONE + 1  # is anybody held back?
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite plans each time")
@@ -266,7 +266,7 @@ def test_a_claim_under_limits_is_planned_once_for_a_connection_and_again_when_th
     for n in range(8):  # PostgreSQL keeps a plan from the sixth time on
         jobs = enqueue_many(ECHO, [Plan()] * 3, concurrency_key="openai/gpt-5")
         if n == 4:
-            sql.ask("DEALLOCATE ALL")
+            statements.ask("DEALLOCATE ALL")
         found = leases.claim([Ticket(job.pk, 0) for job in jobs], worker_id=worker.pk, alone=alone)
         assert [job.pk for job in found] == [job.pk for job in jobs]
     assert planned() == 2
@@ -275,7 +275,7 @@ def test_a_claim_under_limits_is_planned_once_for_a_connection_and_again_when_th
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite plans each time")
 def test_a_plan_that_fits_the_table_no_more_is_made_anew_also_where_nothing_is_rolled_back() -> None:
     def change(length: Any) -> list[Any]:
-        return sql.ask(f"ALTER TABLE jobs_job ALTER COLUMN status TYPE varchar({length})")
+        return statements.ask(f"ALTER TABLE jobs_job ALTER COLUMN status TYPE varchar({length})")
 
     try:
         enqueue(ECHO, Plan())
@@ -289,14 +289,14 @@ def test_a_plan_that_fits_the_table_no_more_is_made_anew_also_where_nothing_is_r
 
 def planned() -> int:
     """How many statements this connection has planned by a name in SQL: one locks limits, one claims."""
-    ((count,),) = sql.ask("SELECT count(*) FROM pg_prepared_statements WHERE from_sql")
+    ((count,),) = statements.ask("SELECT count(*) FROM pg_prepared_statements WHERE from_sql")
     return int(count)
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite plans each time")
 def test_where_nothing_may_be_prepared_a_claim_under_limits_is_not(config: Callable[..., None]) -> None:
     config(database_prepare=False)
-    sql.ask("DEALLOCATE ALL")
+    statements.ask("DEALLOCATE ALL")
     every_limit(200)
     jobs = enqueue_many(ECHO, [Plan()] * 3, concurrency_key="openai/gpt-5")
     assert [job.pk for job in claimed(jobs)] == [job.pk for job in jobs]
@@ -309,7 +309,7 @@ def test_who_is_held_back_is_not_asked_for_again() -> None:
     worker = leases.register(name="w", queues=["system"], slots=100)
     tickets = [Ticket(job.pk, job.token) for job in jobs]
     found: list[Job] = []
-    assert statements(lambda: found.extend(leases.claim(tickets, worker_id=worker.pk, alone=True))) <= 3
+    assert counted(lambda: found.extend(leases.claim(tickets, worker_id=worker.pk, alone=True))) <= 3
     assert [job.pk for job in found] == [job.pk for job in jobs[:2]]
     assert Job.objects.filter(held_back_by="queue:system").count() == 3
 
@@ -319,7 +319,7 @@ def test_jobs_with_lanes_and_scopes_end_in_as_many_statements_however_many_they_
         jobs = [enqueue(ECHO, Plan(), scope=f"test:{n}", ordering_key=f"lane:{n}") for n in range(count) for _ in "ab"]
         heads = claimed(jobs)
         assert len(heads) == count
-        cost = statements(lambda: settle(ends(heads)))
+        cost = counted(lambda: settle(ends(heads)))
         settle(ends(claimed([Job.objects.get(pk=job.pk) for job in jobs if job not in heads])))
         return cost
 
@@ -361,7 +361,7 @@ def test_jobs_that_fall_due_together_cost_as_many_statements_as_one() -> None:
         for number in range(count):
             enqueue(ECHO, Plan(), scope=f"game:{number}", delay=timedelta(hours=1))
         Job.objects.filter(status=Status.SCHEDULED).update(scheduled_at=Now() - timedelta(seconds=1))
-        return statements(run_due)
+        return counted(run_due)
 
     assert due(20) == due(1)
     assert not Job.objects.filter(status=Status.SCHEDULED).exists()

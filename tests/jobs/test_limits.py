@@ -13,7 +13,7 @@ from django.db import connection
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
-from jobs import failpoints, limits, queue_settings, sql
+from jobs import failpoints, limits, queue_settings, statements
 from jobs.errors import Invalid
 from jobs.events.ledger import ledger
 from jobs.invariants import broken
@@ -253,5 +253,5 @@ def test_those_who_waited_for_one_limit_see_what_each_other_took() -> None:
 
 
 def waiting_for_locks() -> int:
-    ((count,),) = sql.ask("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    ((count,),) = statements.ask("SELECT count(*) FROM pg_locks WHERE NOT granted")
     return int(count)

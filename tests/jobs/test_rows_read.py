@@ -22,7 +22,7 @@ from django.urls import reverse
 
 from games import entries
 from games.models import Game
-from jobs import listing, queue_settings, sql
+from jobs import listing, queue_settings, statements
 from jobs.events.ledger import ledger
 from jobs.models import Dependency, Job, Lane
 from jobs.operations import dispatch, leases, progress, requests, upkeep
@@ -72,7 +72,7 @@ def _believed(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.param == "analysed when it was empty":
         _ended(500)
         for table in ("jobs_jobevent", "jobs_dependency", "jobs_job"):
-            sql.ask(f"DELETE FROM {table}")
+            statements.ask(f"DELETE FROM {table}")
         _analyse()
     _ended(BEFORE)
     upkeep.prune()
@@ -86,7 +86,7 @@ def _believed(request: pytest.FixtureRequest) -> Iterator[None]:
 
 def _analyse() -> None:
     for table in TABLES:
-        sql.ask(f"ANALYZE {table}")
+        statements.ask(f"ANALYZE {table}")
 
 
 def _forget() -> None:
@@ -173,7 +173,7 @@ def test_the_scheduler_reads_only_the_jobs_that_something_becomes_of() -> None:
     def work() -> dict[str, int | list[str]]:
         reading, worker = Reading(), leases.register(name="w", queues=["system"], slots=100)
         leases.take_next(["system"], limit=20, worker_id=worker.pk, alone=True)
-        sql.ask("UPDATE jobs_worker SET lease_until = now() - interval '1 hour'")
+        statements.ask("UPDATE jobs_worker SET lease_until = now() - interval '1 hour'")
         _scheduler(reading)
         assert not Job.objects.filter(pk__in=[job.pk for job in due + after]).exclude(status=Status.QUEUED).exists()
         assert Job.objects.filter(lease_losses=1).count() == 20
@@ -261,7 +261,7 @@ def test_a_worker_never_reads_a_whole_table_of_jobs_however_small_it_was_when_it
 
 def test_a_worker_reads_no_lanes_but_those_it_locks() -> None:
     Lane.objects.create(key="of before").delete()
-    sql.ask("ANALYZE jobs_lane")  # while nothing is left in it, as autovacuum may
+    statements.ask("ANALYZE jobs_lane")  # while nothing is left in it, as autovacuum may
     named, *_ = Lane.objects.bulk_create([Lane(key=f"lane:{n}") for n in range(500)])
 
     def lock() -> int:

@@ -109,7 +109,7 @@ def _scope_lock() -> None:
     from collections import Counter
     from types import SimpleNamespace
 
-    from jobs import sql
+    from jobs import statements
     from jobs.events import ledger
     from jobs.models import Scope
 
@@ -122,7 +122,7 @@ def _scope_lock() -> None:
             for scope, count in counts.items():
                 heads[scope] += count
                 Scope.objects.filter(pk=scope).update(head=heads[scope])
-            sql.execute(write(vendor).insert.replace("{changed}", "jobs_scope"), rows)
+            statements.execute(write(vendor).insert.replace("{changed}", "jobs_scope"), rows)
             return list(heads.items())
 
         return SimpleNamespace(execute=execute)
