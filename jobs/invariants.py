@@ -47,9 +47,13 @@ def register(*, safety: Iterable[Invariant] = (), liveness: Iterable[Invariant] 
 
 def broken(*, liveness: bool = True) -> dict[str, list[Row]]:
     """The rows that break an invariant, by its name; empty when all hold."""
-    checks = _safety | (_liveness if liveness else {})
-    found = {name: list(check()) for name, check in checks.items()}
+    found = {name: breaking(name) for name in (names() if liveness else _safety)}
     return {name: rows for name, rows in found.items() if rows}
+
+
+def breaking(name: str) -> list[Row]:
+    """The rows that break this invariant."""
+    return list((_safety | _liveness)[name]())
 
 
 def names() -> list[str]:

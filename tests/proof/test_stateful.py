@@ -59,6 +59,8 @@ QUEUES = ("system", "player_actions", "llm")
 LIMITS = ("model", "model/a", *(limits.QUEUE + queue for queue in QUEUES))
 OPERATOR = Operator(user=None, via="test")
 MOST_TURNS = 60
+CHECK_EVERY = 1 if FULL else 4
+"""Steps: most of what this costs is asking for all invariants. What breaks one stays, but for a permit too many."""
 
 which = st.integers(min_value=0, max_value=5)
 
@@ -74,6 +76,7 @@ class Queue(RuleBasedStateMachine):
         self.claims: list[Job] = []
         self.tickets: list[Ticket] = []
         self.workers = [leases.register(name=name, queues=QUEUES, slots=3).pk for name in "ab"]
+        self.steps = 0
 
     # -- callers -------------------------------------------------------------------------------------------------
 
@@ -282,6 +285,16 @@ class Queue(RuleBasedStateMachine):
 
     @invariant()
     def the_record_holds(self) -> None:
+        self.steps += 1
+        if self.steps % CHECK_EVERY == 0:
+            self._check()
+
+    @invariant()
+    def nobody_has_a_permit_too_many(self) -> None:
+        assert not invariants.permits_stay_within_limits()
+
+    @staticmethod
+    def _check() -> None:
         assert invariants.broken(liveness=False) == {}
 
     @invariant()
@@ -314,7 +327,7 @@ class Queue(RuleBasedStateMachine):
             if not jobs and not Job.objects.open().exists():
                 break
         assert not list(Job.objects.exclude(status__in=FINAL).values("id", "status"))
-        self.the_record_holds()
+        self._check()
 
     def _claim_what_may_run(self) -> list[Job]:
         self.let_in()
