@@ -192,8 +192,9 @@ class Job(models.Model):
                 condition=~models.Q(held_back_by=""),
             ),
             models.Index(
-                "concurrency_key",
-                name="job_permit",
+                fields=["concurrency_key"],
+                name="job_permit_by_path",
+                opclasses=["varchar_pattern_ops"],  # of PostgreSQL: what lies beneath a path, in any collation
                 condition=models.Q(started_at__isnull=False, status__in=sorted(OPEN)) & ~models.Q(concurrency_key=""),
             ),
             models.Index(
@@ -207,6 +208,11 @@ class Job(models.Model):
                 "queue",
                 name="job_waiting_in",
                 condition=models.Q(scope__isnull=False, started_at__isnull=True, status__in=sorted(OPEN)),
+            ),
+            models.Index(
+                "queue",
+                name="job_to_come",
+                condition=models.Q(started_at__isnull=True, status__in=sorted({Status.PENDING, Status.SCHEDULED})),
             ),
             models.Index("scheduled_at", name="job_due", condition=models.Q(status="scheduled")),
             models.Index(

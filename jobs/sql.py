@@ -7,6 +7,7 @@ as a table, alike on both: an ORM transaction for each job costs twenty times as
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from django.db import connection
@@ -79,6 +80,21 @@ def listed(columns: str, source: str) -> str:
     A mere ``IN`` PostgreSQL would make a join of, by comparing, where it takes either side for a single row.
     """
     return f"(({columns}) IN (SELECT {columns} FROM {source})) IS TRUE"
+
+
+def one_of(values: Iterable[str]) -> str:
+    """The end of a condition that a column has one of these values, in the words of an index with that condition."""
+    constants = ", ".join(f"'{value}'" for value in sorted(values))
+    return f"IN ({constants})"
+
+
+def beneath(column: str, path: str) -> str:
+    """A condition that a path lies beneath another one, by an index: ``0`` is what comes after ``/``.
+
+    In PostgreSQL one with the operators for patterns, which compare bytes: others go by the database's collation.
+    """
+    least, less = ("~>=~", "~<~") if on_postgresql() else (">=", "<")
+    return f"{column} {least} ({path} || '/') AND {column} {less} ({path} || '0')"
 
 
 def different(table: str, column: str, condition: str) -> str:

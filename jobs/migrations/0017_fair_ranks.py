@@ -1,10 +1,6 @@
-from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
-from django.db import connection, migrations, models
+from django.db import migrations, models
 
-# On PostgreSQL nobody waits for it; SQLite knows one way only.
-on_postgresql = connection.vendor == "postgresql"
-AddIndex = AddIndexConcurrently if on_postgresql else migrations.AddIndex
-RemoveIndex = RemoveIndexConcurrently if on_postgresql else migrations.RemoveIndex
+from jobs.migrations._concurrently import AddIndex, RemoveIndex
 
 
 class Migration(migrations.Migration):

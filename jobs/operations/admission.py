@@ -12,15 +12,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Q
 from django.db.models.functions import Now
 
-from jobs import queue_settings
+from jobs import queue_settings, sql, statements
 from jobs.errors import Refused
 from jobs.models import Job
 from jobs.models_limits import Bucket
 from jobs.rates import Rate, parse_rates
-from jobs.states import OPEN
+from jobs.states import OPEN, Status
+
+_WAITING = "SELECT 1 FROM jobs_job WHERE queue = %(queue)s AND parent_id IS NULL AND started_at IS NULL"
+_OF_OWNER = f"{_WAITING} AND owner_id = %(owner)s AND status {sql.one_of(OPEN)}"
+_IN_SCOPE = f"{_WAITING} AND scope_id = %(scope)s AND status {sql.one_of(OPEN)}"
+_QUEUED = f"{_WAITING} AND status = '{Status.QUEUED}'"
+_TO_COME = f"{_WAITING} AND status {sql.one_of([Status.PENDING, Status.SCHEDULED])}"
+_IN_QUEUE = f"{_QUEUED} UNION ALL {_TO_COME}"
+"""Who waits, each in the words of an index: one of all who do would be written once more for each job."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,8 @@ class Rule:
 
     bucket: str
     who: str
-    jobs: Q
+    jobs: str
+    """Those of its jobs that wait, as SQL: of the parameters ``queue``, ``owner`` and ``scope``."""
     rates: tuple[Rate, ...]
     waiting: int | None
 
@@ -47,7 +55,7 @@ def admit(jobs: Sequence[Job], *, scope: str) -> None:
         return
     buckets, now = _locked(rules)
     for rule in rules:
-        _refuse_waiting(rule, len(jobs))
+        _refuse_waiting(rule, jobs)
         for rate in rule.rates:
             _spend(buckets[_bucket_key(rule, rate)], rule, rate, len(jobs), now)
     spent = [buckets[_bucket_key(rule, rate)] for rule in rules for rate in rule.rates]
@@ -56,16 +64,14 @@ def admit(jobs: Sequence[Job], *, scope: str) -> None:
 
 def _rules(job: Job, scope: str) -> Iterator[Rule]:
     of = queue_settings.of(job.queue)
-    here = Q(queue=job.queue)
     if of.rate or of.waiting:
-        yield Rule(job.queue, "in all", here, parse_rates(of.rate), of.waiting)
+        yield Rule(job.queue, "in all", _IN_QUEUE, parse_rates(of.rate), of.waiting)
     if job.owner_id is not None and (of.rate_per_user or of.waiting_per_user):
-        own = here & Q(owner=job.owner_id)
         bucket = f"{job.queue} user:{job.owner_id}"
-        yield Rule(bucket, "for one user", own, parse_rates(of.rate_per_user), of.waiting_per_user)
+        yield Rule(bucket, "for one user", _OF_OWNER, parse_rates(of.rate_per_user), of.waiting_per_user)
     if scope and (of.rate_per_scope or of.waiting_per_scope):
         bucket = f"{job.queue} in {scope}"
-        yield Rule(bucket, "here", here & Q(scope=job.scope), parse_rates(of.rate_per_scope), of.waiting_per_scope)
+        yield Rule(bucket, "here", _IN_SCOPE, parse_rates(of.rate_per_scope), of.waiting_per_scope)
 
 
 def _bucket_key(rule: Rule, rate: Rate | None) -> str:
@@ -82,12 +88,14 @@ def _locked(rules: list[Rule]) -> tuple[dict[str, Bucket], datetime]:
     return {bucket.key: bucket for bucket in buckets}, buckets[0].now
 
 
-def _refuse_waiting(rule: Rule, count: int) -> None:
+def _refuse_waiting(rule: Rule, jobs: Sequence[Job]) -> None:
     if rule.waiting is None:
         return
-    waiting = Job.objects.roots().filter(rule.jobs, status__in=OPEN, started_at=None)
-    there = waiting[: rule.waiting].count()
-    if there + count > rule.waiting:
+    counted = f"SELECT count(*) FROM ({rule.jobs} LIMIT %(most)s) AS waiting"
+    job = jobs[0]
+    asked = {"queue": job.queue, "owner": job.owner_id, "scope": job.scope_id, "most": rule.waiting}
+    ((there,),) = statements.ask(counted, **asked)
+    if there + len(jobs) > rule.waiting:
         raise _refused(rule, f"{rule.waiting} waiting", settings.CONFIG.refused_retry_seconds, "too_many_waiting")
 
 

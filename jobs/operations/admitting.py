@@ -106,19 +106,21 @@ _NEEDS = f"(l.name = '{QUEUE}' || p.queue OR substr(p.key || '/', 1, length(l.na
 
 _HOLDS_QUEUES = f"status = '{Status.RUNNING}' AND queue = substr(l.name, {len(QUEUE) + 1})"
 
-_OPEN = ", ".join(f"'{status}'" for status in sorted(OPEN))
-_HOLDS_KEYS = f"""
-    started_at IS NOT NULL AND NOT (concurrency_key = '') AND status IN ({_OPEN})
-    AND substr(concurrency_key || '/', 1, length(l.name) + 1) = l.name || '/'"""
+_HOLDS_KEYS = f"started_at IS NOT NULL AND NOT (concurrency_key = '') AND status {sql.one_of(OPEN)}"
 """Through its waits and retries; in the words of the index that has them: for others SQLite would read all jobs."""
 
 
 def _taken(most: str = "") -> str:
-    """How many jobs hold a permit of a limit, ``l``; or ``most``, where there are more."""
+    """How many jobs hold a permit of a limit, ``l``; or ``most``, where there are more of its own key or beneath it."""
     limit = f"LIMIT {most}" if most and sql.on_postgresql() else ""
-    counted = "(SELECT count(*) FROM (SELECT 1 FROM jobs_job WHERE {} {}) AS held)"
-    of_queue, of_key = counted.format(_HOLDS_QUEUES, limit), counted.format(_HOLDS_KEYS, limit)
-    return f"CASE WHEN substr(l.name, 1, {len(QUEUE)}) = '{QUEUE}' THEN {of_queue} ELSE {of_key} END"
+
+    def counted(condition: str) -> str:
+        return f"(SELECT count(*) FROM (SELECT 1 FROM jobs_job WHERE {condition} {limit}) AS held)"
+
+    of_key = counted(f"{_HOLDS_KEYS} AND concurrency_key = l.name")
+    beneath = counted(f"{_HOLDS_KEYS} AND {sql.beneath('concurrency_key', 'l.name')}")
+    is_queue = f"substr(l.name, 1, {len(QUEUE)}) = '{QUEUE}'"
+    return f"CASE WHEN {is_queue} THEN {counted(_HOLDS_QUEUES)} ELSE {of_key} + {beneath} END"
 
 
 def _limits() -> str:

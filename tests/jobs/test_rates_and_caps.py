@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from datetime import timedelta
 from functools import partial
@@ -10,7 +10,7 @@ from time import sleep
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import OperationalError, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models import F
 from django.test import Client
 
@@ -28,6 +28,7 @@ from jobs.testing import run_next, run_until_idle
 from tests.jobs.kinds import ECHO, PARENT, Plan
 from tests.jobs.under_limits import ask, bound
 from tests.together import at_once
+from tests.touched import sqlite_scans
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("nothing_kept")]
 
@@ -116,14 +117,23 @@ def test_children_are_never_refused() -> None:
     assert {Job.objects.get(pk=job.pk).status for job in jobs} == {Status.COMPLETED}
 
 
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL is asked how many rows it has read")
+def test_sqlite_too_finds_by_index_who_waits() -> None:
+    owner = User.objects.create_user("anna")
+    bound(waiting=3, waiting_per_user=3, waiting_per_scope=3)
+    assert sqlite_scans("jobs_job", lambda: ask(3, owner=owner, scope="test:1")) == []
+    with pytest.raises(Refused):
+        ask(1)
+
+
 def test_a_cap_holds_when_many_ask_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     bound(waiting_per_user=5)
     owner = User.objects.create_user("anna")
     controls.cancel(ask(1, owner=owner)[0].pk)  # from the first on the row that is locked is there
     refuse = admission._refuse_waiting
 
-    def count_slowly(rule: admission.Rule, count: int) -> None:
-        refuse(rule, count)
+    def count_slowly(rule: admission.Rule, jobs: Sequence[Job]) -> None:
+        refuse(rule, jobs)
         sleep(0.02)  # so that those who count overlap
 
     monkeypatch.setattr(admission, "_refuse_waiting", count_slowly)

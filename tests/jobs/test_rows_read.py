@@ -23,8 +23,10 @@ from django.urls import reverse
 from games import entries
 from games.models import Game
 from jobs import listing, queue_settings, statements
+from jobs.errors import Refused
 from jobs.events.ledger import ledger
 from jobs.models import Dependency, Job, Lane
+from jobs.models_metrics import QueueSettings
 from jobs.operations import dispatch, leases, progress, requests, upkeep
 from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.operations.outcomes import How, settle
@@ -154,6 +156,28 @@ def test_a_worker_reads_only_the_jobs_that_it_works_on(limited: bool) -> None:
     assert directly(work) == {}
 
 
+@pytest.mark.usefixtures("_believed")
+def test_under_limits_a_worker_reads_only_those_who_hold_their_permits() -> None:
+    every_limit(25)
+    for key in ("openai-compatible/x", "openai0", "ollama/gpt-5"):
+        others = enqueue_many(ECHO, [Plan()] * 1000, concurrency_key=key)
+        of_others = Job.objects.filter(pk__in=[job.pk for job in others])
+        of_others.update(status=Status.WAITING, started_at=Now(), ticketed=False)
+    enqueue_many(ECHO, [Plan()] * 60, concurrency_key="openai/gpt-5")
+
+    def work() -> dict[str, int | list[str]]:
+        reading, worker = Reading(), leases.register(name="w", queues=["system"], slots=100).pk
+        found = reading("claim", lambda: leases.take_next(["system"], limit=20, worker_id=worker, alone=True).jobs)
+        assert len(found) == 20
+        rest = reading("hold back", lambda: leases.take_next(["system"], limit=40, worker_id=worker, alone=True).jobs)
+        assert len(rest) == 5
+        reading("let in", lambda: settle(ends(found)))
+        assert Job.objects.filter(status=Status.QUEUED, held_back_by="").count() == 20
+        return reading.too_many
+
+    assert directly(work) == {}
+
+
 def _scheduler(reading: Reading) -> None:
     """All that the scheduler does, but for alerts: every five seconds it counts what waits."""
     for name, service in loop.services().items():
@@ -222,6 +246,27 @@ def test_lists_begin_with_the_newest_and_read_no_others(client: Client) -> None:
         reading("found", lambda: client.get(page, {"q": str(many[0].public_id)}))
         assert reading("page", lambda: client.get(page)).status_code == 200
         assert reading.rows.pop("page") < 10 * BEFORE + MOST, "Django counts them all, once"
+        return reading.too_many
+
+    assert work() == {}
+
+
+def test_under_caps_a_call_counts_those_who_wait_and_reads_no_others() -> None:
+    user = User.objects.create_user("ada")
+    for _ in range(10):  # of few PostgreSQL would rather read all
+        enqueue_many(ECHO, [Plan()] * BEFORE, owner=user, scope="test:1")
+    Job.objects.update(status=Status.COMPLETED, started_at=Now(), finished_at=Now(), ticketed=False)
+    enqueue_many(ECHO, [Plan()] * 20, owner=user, scope="test:1")
+    enqueue_many(ECHO, [Plan()] * 20, delay=timedelta(hours=1))
+    QueueSettings.objects.create(queue="system", waiting=45, waiting_per_user=45, waiting_per_scope=45)
+    queue_settings.forget()
+    _analyse()
+
+    def work() -> dict[str, Any]:
+        reading = Reading()
+        reading("call", lambda: [enqueue(ECHO, Plan(), owner=user, scope="test:1") for _ in range(5)])
+        with pytest.raises(Refused, match="45 waiting in all"):
+            reading("refused", lambda: enqueue(ECHO, Plan(), owner=user, scope="test:1"))
         return reading.too_many
 
     assert work() == {}
