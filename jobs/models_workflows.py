@@ -67,7 +67,7 @@ class Confirmation(models.Model):
 
     @property
     def is_open(self) -> bool:
-        """Whether somebody may still confirm it, if its job waits."""
+        """Whether somebody may still confirm it, if its job has not ended."""
         return self.state == ConfirmationState.OPEN
 
 

@@ -86,8 +86,8 @@ def step_of(job: Job) -> str:
 
 
 def asked_of(job: Job) -> Confirmation | None:
-    """What the request waits for somebody to confirm."""
-    if job.status != Status.WAITING:
+    """What the request has somebody confirm. It may not have come to waiting yet: nobody is told of that any more."""
+    if job.ended:
         return None
     mine = Confirmation.objects.filter(job=job, run=job.run, state=ConfirmationState.OPEN)
     return mine.order_by("-pk").first()

@@ -94,6 +94,7 @@ def test_nothing_is_missed_or_shown_twice_by_who_was_away(
     shows(entry(player, FOLLOW), "the DM is deciding")
     press(card(dm, FOLLOW), "Accept")
     shows(player.locator("#state"), "Turn 2")
+    shows(entry(player, FOLLOW), "turn 2")  # else it may be asked for when nobody answers, and only seconds later again
 
     stack.kill9("web")
     shows(player.locator("#connection"), "connection lost")

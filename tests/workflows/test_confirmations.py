@@ -15,6 +15,7 @@ from approvals.models import Approval
 from approvals.operations import decide
 from games.models import Membership, Role
 from jobs import invariants
+from jobs.context import JobContext
 from jobs.errors import Conflict, Forbidden, Invalid, NotFound
 from jobs.models import Job, JobEvent
 from jobs.models_waits import Wait
@@ -22,10 +23,12 @@ from jobs.models_workflows import Confirmation, ConfirmationText
 from jobs.operations.answers import wake
 from jobs.operations.confirmations import confirm, is_keyword
 from jobs.operations.controls import cancel
+from jobs.operations.leases import LeaseLost
 from jobs.operations.workflows import start
 from jobs.progress import progress_of
 from jobs.queries import get_request
 from jobs.testing import run_until_idle
+from jobs.testing.running import bury_worker
 from jobs.workflows import Automation
 from tests.cast import Cast
 from tests.together import at_once
@@ -88,6 +91,26 @@ def test_a_click_confirms_and_is_told(cast: Cast) -> None:
         ("confirmation.asked", "system"),
         ("confirmation.confirmed", "player1"),
     ]
+
+
+def test_what_is_asked_is_shown_and_confirmed_before_its_job_has_come_to_waiting(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: object, **options: object) -> None:
+        raise LeaseLost
+
+    job = start("test_five", {}, user=cast.player1)
+    with monkeypatch.context() as killed:
+        killed.setattr(JobContext, "receive", dies)
+        run_until_idle()
+    job.refresh_from_db()
+    shown = progress_of(job, cast.player1)
+    assert job.status == "running"
+    assert shown is not None
+    assert shown.confirmation == Confirmation.objects.get()
+    confirm(user=cast.player1, request_id=job.public_id)
+    bury_worker()
+    assert ended(job).status == "completed"
 
 
 @pytest.mark.parametrize("text", ["done", " Fertig! ", "COMPLETE."])
