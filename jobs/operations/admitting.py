@@ -30,10 +30,13 @@ Limits = Mapping[str, int | None]
 
 
 class Admitted(NamedTuple):
-    """What came of tickets: claimed jobs (``True`` for a first claim), in no order, and the ids of those held back."""
+    """What came of tickets: claimed jobs (``True`` for a first claim), in no order, and the ids of those held back.
+
+    These with the name of the limit that holds each of them back.
+    """
 
     claimed: list[tuple[Job, bool]]
-    held_back: set[int]
+    held_back: dict[int, str]
 
 
 def claim(
@@ -41,18 +44,18 @@ def claim(
 ) -> Admitted:
     """``claiming.claim`` within these limits; each takes the tickets in their order."""
     given = _given(worker_id=worker_id, paused=paused, alone=alone, limits=limits)
-    admitted, left, again = Admitted([], set()), list(dict.fromkeys(tickets)), True
+    admitted, left, again = Admitted([], {}), list(dict.fromkeys(tickets)), True
     while left and again:
         claimed, held_back = _claim_some(left, given)
         admitted.claimed.extend(claimed)
         admitted.held_back.update(held_back)
-        known = held_back | {job.pk for job, _ in claimed}
+        known = held_back.keys() | {job.pk for job, _ in claimed}
         left = [ticket for ticket in left if ticket.job_id not in known]
         again = bool(held_back)  # with these out of the way there may be room under their other limits
     return admitted
 
 
-def claim_next(places: Sequence[claiming.Place], *, limit: int, worker_id: int, limits: Limits) -> list[Job]:
+def claim_next(places: Sequence[claiming.Place], *, limit: int, worker_id: int, limits: Limits) -> Admitted:
     """``claiming.claim_next`` within these limits: those before the first that has a scope.
 
     In PostgreSQL they are found in the same trip: limits that were held meanwhile would keep everybody waiting.
@@ -61,10 +64,8 @@ def claim_next(places: Sequence[claiming.Place], *, limit: int, worker_id: int, 
     if sql.on_postgresql():
         given |= {"places": claiming.said(places), "limit": limit}
         found = claiming.first_in_order(connection.vendor)
-        admitted = _admitted(_claim(connection.vendor).execute_over(found, **given))
-    else:
-        admitted = _claim_some(claiming.first(places, limit=limit), given)
-    return [job for job, _ in admitted.claimed]
+        return _admitted(_claim(connection.vendor).execute_over(found, **given))
+    return _claim_some(claiming.first(places, limit=limit), given)
 
 
 def _given(*, worker_id: int, paused: Collection[str], alone: bool, limits: Limits) -> dict[str, Any]:
@@ -79,7 +80,7 @@ def _claim_some(tickets: Sequence[Ticket], given: Mapping[str, Any]) -> Admitted
 def _admitted(found: Sequence[tuple[Any, ...]]) -> Admitted:
     jobs = instances(Job, claiming.RUN, found)
     claimed = [(job, bool(row[-1])) for job, row in zip(jobs, found, strict=True) if not job.held_back_by]
-    return Admitted(claimed, {job.pk for job in jobs if job.held_back_by})
+    return Admitted(claimed, {job.pk: job.held_back_by for job in jobs if job.held_back_by})
 
 
 def lock(limits: Limits) -> None:

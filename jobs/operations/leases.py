@@ -136,8 +136,8 @@ def _open(queues: Collection[str], ticketed: Sequence[bool]) -> list[Place]:
 
 def _next_alone(places: Sequence[Place], limit: int, worker_id: int) -> list[Job]:
     failpoint("in_claim")
-    with ledger(alone=True):
-        return start_next(places, limit=limit, worker_id=worker_id)
+    with ledger(alone=True) as book:
+        return start_next(book, places, limit=limit, worker_id=worker_id)
 
 
 def _start(book: Ledger, tickets: Sequence[Ticket], worker_id: int) -> list[Job]:

@@ -59,10 +59,18 @@ def given_up(left: Iterable[Job], ended: Iterable[Job]) -> set[str]:
 def let_in(names: set[str]) -> None:
     """Queue those whom these limits hold back and for whom there are permits, at the front: they have waited.
 
-    A transaction of its own, after the one that gave the permits up; if it is not reached, or somebody is being held
-    back at this moment, the sweep does it.
+    A transaction of its own, after the one that gave the permits up; if it is not reached, the sweep does it.
     """
     if _hold_back(names):
+        _let_in(names)
+
+
+def let_in_late(names: set[str]) -> None:
+    """``let_in`` after a claim by which these limits hold somebody back.
+
+    Who gave a permit up between the claim's count and its commit was still counted, and did not see them.
+    """
+    if any(free > 0 for free in _free(names).values()):
         _let_in(names)
 
 

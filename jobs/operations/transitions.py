@@ -8,7 +8,7 @@ in its lane, the request's last event) is written here too, so no caller can for
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -105,21 +105,29 @@ def start(
     if within := limits.in_force():
         found, held_back = admitting.claim(tickets, worker_id=worker_id, paused=paused, alone=alone, limits=within)
     else:
-        found, held_back = claiming.claim(tickets, worker_id=worker_id, paused=paused, alone=alone), set()
+        found, held_back = claiming.claim(tickets, worker_id=worker_id, paused=paused, alone=alone), {}
     claimed = {job.pk: (job, first) for job, first in found}
     ids = dict.fromkeys(ticket.job_id for ticket in tickets)
     jobs = [claimed[job_id][0] for job_id in ids if job_id in claimed]
+    _look_again(book, held_back)
     _tell_starts(book, [job for job, first in claimed.values() if first and job.scope_id is not None])
     return jobs, [ticket for ticket in tickets if ticket.job_id not in claimed and ticket.job_id not in held_back]
 
 
-def start_next(places: Sequence[claiming.Place], *, limit: int, worker_id: int) -> list[Job]:
+def start_next(book: Ledger, places: Sequence[claiming.Place], *, limit: int, worker_id: int) -> list[Job]:
     """Claim for a worker what is next in these places and has no scope, in a ledger for the job's own row alone."""
     if within := limits.in_force():
-        jobs = admitting.claim_next(places, limit=limit, worker_id=worker_id, limits=within)
+        found, held_back = admitting.claim_next(places, limit=limit, worker_id=worker_id, limits=within)
+        jobs = [job for job, _ in found]
+        _look_again(book, held_back)
     else:
         jobs = claiming.claim_next(places, limit=limit, worker_id=worker_id)
     return sorted(jobs, key=dispatch.turn)
+
+
+def _look_again(book: Ledger, held_back: Mapping[int, str]) -> None:
+    if names := set(held_back.values()):
+        book.afterwards.append(lambda: permits.let_in_late(names))
 
 
 def _tell_starts(book: Ledger, first: Sequence[Job]) -> None:

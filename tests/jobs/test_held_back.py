@@ -12,18 +12,21 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from jobs import liveness
+from jobs.events.ledger import ledger
 from jobs.invariants import broken
 from jobs.models import Job, JobEvent
 from jobs.models_limits import Limit
-from jobs.operations import permits
+from jobs.operations import leases, permits
 from jobs.operations.enqueue import enqueue_many
 from jobs.operations.operator import Operator
 from jobs.operations.queues import pause_queue, resume_queue
 from jobs.pauses import pauses
 from jobs.scheduler.sweep import Sweep
 from jobs.states import Status
+from jobs.transport import Ticket
 from tests.jobs.kinds import ECHO, Plan
 from tests.jobs.under_limits import ask, bound, claim, end, held_back, limit
+from tests.together import at_once
 from tests.touched import rows_read, sqlite_scans
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("nothing_kept")]
@@ -154,6 +157,28 @@ def test_the_sweep_lets_in_who_was_missed(monkeypatch: pytest.MonkeyPatch) -> No
     assert claim() == []
     Sweep()()
     assert [job.pk for job in claim()] == [waits.pk]
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="nothing overlaps a transaction of SQLite")
+@pytest.mark.parametrize("alone", [True, False])
+@pytest.mark.parametrize("by", ["order", "tickets"])
+def test_a_permit_that_is_given_up_while_somebody_is_being_held_back_is_seen_at_once(by: str, alone: bool) -> None:
+    worker = leases.register(name="w", queues=["system"], slots=100).pk
+
+    def take(job: Job) -> list[Job]:
+        if by == "order":
+            return leases.take_next(["system"], limit=1, worker_id=worker, alone=alone).jobs
+        return leases.claim([Ticket(job.pk, 0)], worker_id=worker, alone=alone)
+
+    bound(concurrency=1)
+    ask(1)
+    (running,) = claim()
+    (waits,) = ask(1)
+    with ledger():
+        assert take(waits) == []
+        at_once(lambda: end(running))  # it sees nobody who is held back, as that is not committed
+    assert held_back() == 0
+    assert take(waits) == [waits]
 
 
 def test_nobody_is_said_to_be_held_back_for_nothing_who_waits_for_a_permit_or_whose_queue_is_paused() -> None:
