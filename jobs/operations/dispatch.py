@@ -7,7 +7,7 @@ queue still waits for one or the list is full; then ``refill`` hands them out in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from django.conf import settings
 from django.db import transaction
@@ -16,6 +16,7 @@ from jobs.events.ledger import Ledger, ledger
 from jobs.models import Job, JobQuerySet
 from jobs.operations import claiming
 from jobs.pauses import pauses
+from jobs.states import Status
 from jobs.transport import Push, Ticket, transport
 
 
@@ -36,6 +37,16 @@ def choose(book: Ledger, runnable: Sequence[tuple[Job, bool]]) -> set[int]:
 def push(job: Job, *, front: bool = False) -> Push:
     """The ticket of a job as it stands."""
     return Push(job.queue, Ticket(job.pk, job.token), front)
+
+
+def push_again(locked: Iterable[Job]) -> None:
+    """Once this transaction has committed, another ticket for those of these locked jobs whose claim is due.
+
+    A claim passes over what is locked, and drops the ticket. One ticket too many is harmless.
+    """
+    pushes = [push(job) for job in locked if job.status == Status.QUEUED and job.ticketed]
+    if pushes:
+        transaction.on_commit(lambda: transport().send(pushes, {}))
 
 
 def may_push(queue: str) -> bool:

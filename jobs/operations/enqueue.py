@@ -19,7 +19,7 @@ from jobs.errors import Conflict, Invalid
 from jobs.events.ledger import Ledger, ledger
 from jobs.lookup import one
 from jobs.models import IdempotencyKey, Job
-from jobs.operations import admission
+from jobs.operations import admission, dispatch
 from jobs.operations.asking import OptionFields, Options, Owner, new_job, new_jobs, options_of, validated
 from jobs.operations.births import insert
 from jobs.registry import JobType
@@ -154,6 +154,7 @@ def _take_over(waiting: Job, new: Job) -> Job:
     if waiting.status == Status.SCHEDULED and new.scheduled_at is not None:
         waiting.scheduled_at, waiting.expires_at = new.scheduled_at, new.expires_at
     waiting.save(update_fields=["payload", "scheduled_at", "expires_at"])
+    dispatch.push_again([waiting])
     return waiting
 
 

@@ -52,7 +52,9 @@ def lock(ids: Iterable[int], *, skip_locked: bool = False) -> dict[int, Job]:
     wanted = set(ids)
     if not wanted:
         return {}
-    return {job.pk: job for job in hot.locked(wanted, skip=skip_locked)}
+    found = {job.pk: job for job in hot.locked(wanted, skip=skip_locked)}
+    dispatch.push_again(found.values())
+    return found
 
 
 def apply(book: Ledger, moves: Sequence[Move], *, parents: dict[int, Job] | None = None) -> None:

@@ -6,15 +6,20 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.db import connection
 
+from jobs.events.ledger import ledger
 from jobs.models import Job
 from jobs.operations import leases
 from jobs.operations.enqueue import enqueue
+from jobs.operations.transitions import lock
 from jobs.states import Status
 from jobs.transport import Ticket
+from jobs.worker.line import line
 from jobs.worker.process import Worker
 from tests.jobs.kinds import ECHO, Plan
 from tests.jobs.under_limits import ask, claim, held_back, limit
+from tests.together import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -37,6 +42,29 @@ class Silent:
     def tell(self) -> None: ...
 
     def leave(self) -> None: ...
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no locks on rows")
+@pytest.mark.parametrize(
+    "hold",
+    [
+        lambda job: enqueue(ECHO, Plan(), depends_on=[job]),
+        lambda job: enqueue(ECHO, Plan(), unique="one", replace=True),
+        lambda job: lock([job.pk]),
+    ],
+    ids=["dependent", "replaced", "looked at"],
+)
+def test_who_is_locked_when_its_ticket_comes_gets_another_at_once(hold: Callable[[Job], object]) -> None:
+    def take() -> list[Job]:
+        worker = leases.register(name="w", queues=["system"], slots=1)
+        return leases.claim(rq.pop(1, wait=False) or [], worker_id=worker.pk, alone=True)
+
+    rq = line(["system"], name="w")
+    job = enqueue(ECHO, Plan(), unique="one")
+    with ledger():
+        hold(job)
+        assert at_once(take) == [[]]
+    assert take() == [job]
 
 
 class Away(Silent):
