@@ -121,6 +121,7 @@ class Job(models.Model):
     fingerprint = models.CharField(max_length=16, blank=True)
     ticketed = models.BooleanField(default=False)
     awaiting_approval = models.BooleanField(default=False)
+    depended_on = models.BooleanField(default=False, db_default=False)
 
     payload = models.JSONField()
     result = models.JSONField(null=True, blank=True)

@@ -65,7 +65,9 @@ def _unfinished(job: Job, options: Options) -> list[Job]:
     if len(found) < len(wanted) or (lost and options.if_dead == IfDead.CANCEL):
         gone = ", ".join(map(str, lost)) or "removed meanwhile"
         raise Invalid("a job can't depend on one that ended without a result", fields={"depends_on": gone})
-    return [on for on in found.values() if not on.ended]
+    unfinished = [on for on in found.values() if not on.ended]
+    Job.objects.filter(pk__in=[on.pk for on in unfinished]).update(depended_on=True)
+    return unfinished
 
 
 def born(book: Ledger, jobs: Sequence[Job]) -> None:

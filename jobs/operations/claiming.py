@@ -20,6 +20,7 @@ from jobs.states import Status
 from jobs.transport import Ticket
 
 _UNUSED = {
+    "depended_on",
     "backoff",
     "result",
     "progress",

@@ -41,6 +41,7 @@ _TOLD = {
     "token",
     "started_at",
     "awaiting_approval",
+    "depended_on",
     "concurrency_key",
     "scope_id",
     "lane_id",
@@ -102,6 +103,7 @@ _LATER = {
     "worker_id": "NULL",
     "fingerprint": "''",
     "awaiting_approval": "false",
+    "depended_on": "false",
     "result": "NULL",
     "error": "NULL",
     "progress": "NULL",
@@ -330,37 +332,36 @@ def _keep(vendor: str) -> str:
 # -- plain end ---------------------------------------------------------------------------------------------------
 
 
-def complete(ends: Collection[Done], *, alone: bool) -> tuple[list[Job], set[int]]:
-    """Complete the jobs that still run with these tokens, and the ids of those that others depend on.
+def complete(ends: Collection[Done], *, alone: bool) -> list[Job]:
+    """Complete the jobs that still run with these tokens.
 
-    What an open decision of theirs needs is left to the caller, who is told by ``awaiting_approval``. ``alone``: only
-    those without a decision and on which nobody depends.
+    What an open decision needs, and who depends on them, is left to the caller, who is told by ``awaiting_approval``
+    and ``depended_on``. ``alone``: only those that are neither. Columns tell of what was changed while the statement
+    waited for a row; a look into other tables would not.
     """
     rows = [
         {"id": end.job_id, "token": end.token, "outcome": end.outcome, "result": sql.text(end.result)} for end in ends
     ]
-    found = _complete(connection.vendor).execute(rows, alone=alone)
-    jobs: list[Job] = instances(Job, _TELLING, found)
+    jobs: list[Job] = instances(Job, _TELLING, _complete(connection.vendor).execute(rows, alone=alone))
     results = {end.job_id: end.result for end in ends}
     for job in jobs:
         job.result = results[job.pk]
-    return jobs, {job.pk for job, row in zip(jobs, found, strict=True) if row[-1]}
+    return jobs
 
 
 @cache
 def _complete(vendor: str) -> statements.Twofold:
     columns = {"id": "bigint", "token": "int", "outcome": "text", "result": "text"}
-    awaited = "EXISTS (SELECT 1 FROM jobs_dependency d WHERE d.on_id = {}.id)"
     change = f"""
         WITH f AS MATERIALIZED (SELECT * FROM {sql.table(**columns)}),
-        k AS MATERIALIZED ({sql.lock("id, token, status, awaiting_approval", "jobs_job", "f")}),
+        k AS MATERIALIZED ({sql.lock("id, token, status, awaiting_approval, depended_on", "jobs_job", "f")}),
         mine AS MATERIALIZED (
             SELECT id FROM k WHERE {sql.listed("id, token", "f")} AND status = '{Status.RUNNING}'
-                AND (NOT {sql.flag("alone")} OR NOT (awaiting_approval OR {awaited.format("k")}))
+                AND (NOT {sql.flag("alone")} OR NOT (awaiting_approval OR depended_on))
         )
         UPDATE jobs_job
         SET status = '{Status.COMPLETED}', worker_id = NULL, ticketed = false, finished_at = {sql.now()},
             outcome = f.outcome, result = {sql.as_json("f.result")}, error = NULL
         FROM f WHERE {sql.those("jobs_job", "mine", "f")} AND f.token = jobs_job.token
-        RETURNING {returned(Job, _TELLING)}, {awaited.format("jobs_job")}"""
+        RETURNING {returned(Job, _TELLING)}"""
     return and_tell(change, "'job.completed'", "'{}'")

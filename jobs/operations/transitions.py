@@ -17,7 +17,7 @@ from django.db.models import OuterRef, Subquery
 from django.db.models.functions import Now
 
 from jobs import limits, registry
-from jobs.events.ledger import Ledger, LedgerError
+from jobs.events.ledger import Ledger, LedgerError, ledger
 from jobs.models import Dependency, IfDead, Job, JobStep, Lane, StepKind
 from jobs.models_waits import Wait, WaitState
 from jobs.operations import admitting, claiming, dispatch, hot, permits, step_events
@@ -150,7 +150,7 @@ def complete(book: Ledger, ends: Sequence[hot.Done], *, alone: bool = False) -> 
 
     ``alone``: of jobs without scope, lane and workflow, in a ledger of that kind, those whose end ends nothing else.
     """
-    jobs, awaited = hot.complete(ends, alone=alone)
+    jobs = hot.complete(ends, alone=alone)
     deciding = [job for job in jobs if job.awaiting_approval]
     if deciding:
         Job.objects.filter(pk__in=[job.pk for job in deciding]).update(awaiting_approval=False)
@@ -162,8 +162,7 @@ def complete(book: Ledger, ends: Sequence[hot.Done], *, alone: bool = False) -> 
     for job in jobs:
         _tell_end(book, job)
     _release_lanes(book, jobs)
-    if awaited:
-        _release_dependents(book, [job for job in jobs if job.pk in awaited])
+    _release_dependents(book, jobs)
     return jobs
 
 
@@ -300,34 +299,48 @@ def _heads(lanes: Iterable[int]) -> dict[int, int]:
 
 def _release_dependents(book: Ledger, ended: Sequence[Job]) -> None:
     """What waited for these jobs may run, or is called off with one that died."""
-    waiting = Dependency.objects.filter(on__in=ended).its_status(Status.PENDING).order_by("job")
-    release_pending(book, waiting.values_list("job", flat=True))
+    if ended := [job for job in ended if job.depended_on]:
+        waiting = Dependency.objects.filter(on__in=ended).its_status(Status.PENDING).order_by("job")
+        release_pending(book, waiting.values_list("job", flat=True))
 
 
 def release_pending(book: Ledger, ids: Iterable[int]) -> None:
     """Look again at pending jobs: call off the doomed, let those run that lead their lane and wait for nothing else.
 
-    Those of a lane that is not locked here are left to the service ``due``, a moment later.
+    Those of a lane that is not locked here follow in a transaction that locks it; if it is not reached, the scheduler
+    does it.
     """
     ids = list(ids)
-    pending = _pending(book, ids)
-    lost = doomed(pending) if pending else ()
-    if lost:
-        apply(book, [cancelled(job) for job in pending if job.pk in lost])
-        pending = _pending(book, ids)  # their ends have let others run, or called them off
+    pending = _pending(ids)
+    lost = doomed(pending) if pending else set()
+    if called_off := [job for job in pending if job.pk in lost and _in_reach(book, job)]:
+        apply(book, [cancelled(job) for job in called_off])
+        pending = _pending(ids)  # their ends have let others run, or called them off
     if not pending:
         return
-    heads = _heads({job.lane_id for job in pending if job.lane_id is not None})
-    held = waits_for_others(pending)
-    ready = [job for job in pending if job.pk not in held and (job.lane_id is None or heads.get(job.lane_id) == job.pk)]
+    held = waits_for_others(pending) - lost
+    free = [job for job in pending if job.pk not in held]
+    here = [job for job in free if _in_reach(book, job)]
+    heads = _heads({job.lane_id for job in here if job.lane_id is not None})
+    ready = [job for job in here if job.lane_id is None or heads.get(job.lane_id) == job.pk]
     if ready:
         apply(book, [Move(job, Status.QUEUED, "job.queued") for job in ready])
+    if elsewhere := [job for job in free if not _in_reach(book, job)]:
+        book.afterwards.append(lambda: _release_elsewhere(elsewhere))
 
 
-def _pending(book: Ledger, ids: Collection[int]) -> list[Job]:
-    """Those of these jobs that are pending, locked, in no lane or one that is locked here."""
-    found = [job for job in lock(ids).values() if job.status == Status.PENDING]
-    return [job for job in found if job.lane_id is None or job.lane_id in book.lanes]
+def _release_elsewhere(jobs: Collection[Job]) -> None:
+    with ledger(lanes={job.lane_id for job in jobs if job.lane_id is not None}) as book:
+        release_pending(book, [job.pk for job in jobs])
+
+
+def _in_reach(book: Ledger, job: Job) -> bool:
+    return job.lane_id is None or job.lane_id in book.lanes
+
+
+def _pending(ids: Collection[int]) -> list[Job]:
+    """Those of these jobs that are pending, locked."""
+    return [job for job in lock(ids).values() if job.status == Status.PENDING]
 
 
 def waits_for_others(jobs: Iterable[Job]) -> set[int]:

@@ -18,6 +18,7 @@ from jobs.states import Status
 from jobs.testing import run_next, run_until_idle
 from tests.jobs import kinds
 from tests.jobs.kinds import ECHO, FAIL, Plan
+from tests.jobs.unfinished import dies_before_it_looks_elsewhere
 from tests.touched import directly, rows_read
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -32,6 +33,19 @@ def _nothing_ran() -> None:
 
 def status(job: Job) -> Status:
     return Status(Job.objects.get(pk=job.pk).status)
+
+
+def test_an_end_lets_those_run_at_once_who_depend_on_it_in_whatever_lane() -> None:
+    first = enqueue(ECHO, Plan(), ordering_key="lane:a")
+    head = enqueue(ECHO, Plan(), priority=1, ordering_key="lane:b")
+    beside, behind, other = (
+        enqueue(ECHO, Plan(), depends_on=[first], ordering_key=lane) for lane in ("lane:a", "lane:b", "lane:c")
+    )
+    last = enqueue(ECHO, Plan(), depends_on=[first, head], ordering_key="lane:d")
+    run_next()
+    assert [status(job) for job in (beside, behind, other, last)] == ["queued", "pending", "queued", "pending"]
+    run_until_idle()
+    assert not Job.objects.open().exists()
 
 
 @pytest.mark.parametrize("lane", ["", "lane:a"])
@@ -67,7 +81,8 @@ def test_a_lane_that_opens_lets_nobody_run_in_spite_of_one_that_died_elsewhere()
     died = enqueue(FAIL, Plan(do="permanent"), priority=-1)
     doomed = enqueue(ECHO, Plan(), depends_on=[died], ordering_key="lane:a")
     last = enqueue(ECHO, Plan(), ordering_key="lane:a")
-    run_next(), run_next()
+    dies_before_it_looks_elsewhere(run_next)
+    run_next()
     assert [status(job) for job in (died, head, doomed)] == [Status.DEAD, Status.COMPLETED, Status.PENDING]
     assert invariants.broken(liveness=False) == {}
     run_released()
@@ -112,8 +127,8 @@ def test_nothing_runs_again_while_those_are_called_off_that_depend_on_it() -> No
     died = enqueue(FAIL, Plan(do="permanent"))
     enqueue(ECHO, Plan(), ordering_key="lane:a", delay=HOUR)
     job = enqueue(ECHO, Plan(), ordering_key="lane:b", depends_on=[died])
-    run_next()
-    assert status(job) == Status.PENDING, "its lane was not locked"
+    dies_before_it_looks_elsewhere(run_next)
+    assert status(job) == Status.PENDING
     with pytest.raises(Conflict, match="being called off"):
         revive(died.pk)
     run_released()

@@ -12,7 +12,7 @@ from django.db.models import F
 
 from jobs import statements
 from jobs.models import Job, JobEvent
-from jobs.operations.enqueue import enqueue_many
+from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.operations.outcomes import settle
 from jobs.states import Status
 from tests.jobs.in_sets import claimed, ends
@@ -53,6 +53,14 @@ def test_what_is_changed_in_it_meanwhile_stays_and_it_ends(options: dict[str, An
     job = Job.objects.get(pk=jobs[1].pk)
     assert (job.status, job.progress, job.priority, job.result) == ("completed", {"percent": 5}, 7, {"text": ""})
     assert JobEvent.objects.filter(event="job.completed").count() == 3
+
+
+@pytest.mark.parametrize("options", [{}, {"scope": "test:1"}], ids=["alone", "together"])
+@pytest.mark.parametrize("lane", ["", "lane:a"])
+def test_who_comes_to_depend_on_it_meanwhile_runs_at_once(options: dict[str, Any], lane: str) -> None:
+    jobs = claimed(enqueue_many(ECHO, [Plan()] * 3, **options))
+    settled_while(lambda: enqueue(ECHO, Plan(), depends_on=[jobs[1]], ordering_key=lane), jobs)
+    assert Job.objects.latest("pk").status == Status.QUEUED
 
 
 @pytest.mark.parametrize("options", [{}, {"scope": "test:1"}], ids=["alone", "together"])

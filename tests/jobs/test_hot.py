@@ -309,7 +309,7 @@ def test_who_is_held_back_is_not_asked_for_again() -> None:
     worker = leases.register(name="w", queues=["system"], slots=100)
     tickets = [Ticket(job.pk, job.token) for job in jobs]
     found: list[Job] = []
-    assert counted(lambda: found.extend(leases.claim(tickets, worker_id=worker.pk, alone=True))) <= 3
+    assert counted(lambda: found.extend(leases.claim(tickets, worker_id=worker.pk, alone=True))) <= 4
     assert [job.pk for job in found] == [job.pk for job in jobs[:2]]
     assert Job.objects.filter(held_back_by="queue:system").count() == 3
 
