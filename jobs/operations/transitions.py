@@ -307,40 +307,41 @@ def _release_dependents(book: Ledger, ended: Sequence[Job]) -> None:
 def release_pending(book: Ledger, ids: Iterable[int]) -> None:
     """Look again at pending jobs: call off the doomed, let those run that lead their lane and wait for nothing else.
 
-    Those of a lane that is not locked here follow in a transaction that locks it; if it is not reached, the scheduler
-    does it.
+    Those that somebody else has locked, or whose lane is not locked here, follow in a transaction of their own: to
+    wait for them with other jobs locked could end in a deadlock. If it is not reached, the scheduler does it.
     """
-    ids = list(ids)
-    pending = _pending(ids)
-    lost = doomed(pending) if pending else set()
+    ids = set(ids)
+    if not ids:
+        return
+    pending, locked_elsewhere = _pending(ids)
+    lost = doomed(pending)
     if called_off := [job for job in pending if job.pk in lost and _in_reach(book, job)]:
         apply(book, [cancelled(job) for job in called_off])
-        pending = _pending(ids)  # their ends have let others run, or called them off
-    if not pending:
-        return
+        pending, _ = _pending(ids)  # their ends have let others run, or called them off
     held = waits_for_others(pending) - lost
     free = [job for job in pending if job.pk not in held]
     here = [job for job in free if _in_reach(book, job)]
     heads = _heads({job.lane_id for job in here if job.lane_id is not None})
-    ready = [job for job in here if job.lane_id is None or heads.get(job.lane_id) == job.pk]
-    if ready:
+    if ready := [job for job in here if job.lane_id is None or heads.get(job.lane_id) == job.pk]:
         apply(book, [Move(job, Status.QUEUED, "job.queued") for job in ready])
-    if elsewhere := [job for job in free if not _in_reach(book, job)]:
-        book.afterwards.append(lambda: _release_elsewhere(elsewhere))
+    if later := locked_elsewhere | {job.pk for job in free if not _in_reach(book, job)}:
+        book.afterwards.append(lambda: _release_later(later))
 
 
-def _release_elsewhere(jobs: Collection[Job]) -> None:
-    with ledger(lanes={job.lane_id for job in jobs if job.lane_id is not None}) as book:
-        release_pending(book, [job.pk for job in jobs])
+def _release_later(ids: set[int]) -> None:
+    lanes = Job.objects.filter(pk__in=ids, lane__isnull=False).values_list("lane", flat=True)
+    with ledger(lanes=set(lanes)) as book:
+        release_pending(book, lock(ids))
 
 
 def _in_reach(book: Ledger, job: Job) -> bool:
     return job.lane_id is None or job.lane_id in book.lanes
 
 
-def _pending(ids: Collection[int]) -> list[Job]:
-    """Those of these jobs that are pending, locked."""
-    return [job for job in lock(ids).values() if job.status == Status.PENDING]
+def _pending(ids: set[int]) -> tuple[list[Job], set[int]]:
+    """Those of these jobs that are pending, locked; and the ids of those that somebody else has locked."""
+    found = lock(ids, skip_locked=True)
+    return [job for job in found.values() if job.status == Status.PENDING], ids - found.keys()
 
 
 def waits_for_others(jobs: Iterable[Job]) -> set[int]:

@@ -14,6 +14,7 @@ from jobs import statements
 from jobs.models import Job, JobEvent
 from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.operations.outcomes import settle
+from jobs.operations.transitions import lock
 from jobs.states import Status
 from tests.jobs.in_sets import claimed, ends
 from tests.jobs.kinds import ECHO, Plan
@@ -61,6 +62,24 @@ def test_who_comes_to_depend_on_it_meanwhile_runs_at_once(options: dict[str, Any
     jobs = claimed(enqueue_many(ECHO, [Plan()] * 3, **options))
     settled_while(lambda: enqueue(ECHO, Plan(), depends_on=[jobs[1]], ordering_key=lane), jobs)
     assert Job.objects.latest("pk").status == Status.QUEUED
+
+
+def test_an_end_is_stored_while_somebody_holds_one_that_depends_on_it_who_runs_then() -> None:
+    (job,) = claimed(enqueue_many(ECHO, [Plan()]))
+    dependent = enqueue(ECHO, Plan(), depends_on=[job])
+
+    def end() -> None:
+        settle(ends([job]))
+        connection.close()
+
+    ender = threading.Thread(target=end)
+    with transaction.atomic():
+        lock([dependent.pk])
+        ender.start()
+        wait_until(lambda: Job.objects.filter(pk=job.pk, status=Status.COMPLETED).exists())
+        wait_until(lambda: statements.ask(_WAIT) == [(1,)])
+    ender.join()
+    assert Job.objects.get(pk=dependent.pk).status == Status.QUEUED
 
 
 @pytest.mark.parametrize("options", [{}, {"scope": "test:1"}], ids=["alone", "together"])
