@@ -68,21 +68,26 @@ def _first_unticketed(queue: str) -> Job | None:
 def refill(queue: str) -> int:
     """Fill the queue's list up to the window; how many tickets were pushed.
 
-    Nothing happens while Redis is away or the queue is paused.
+    Nothing happens while Redis is away or the queue is paused. Whoever is enqueued meanwhile, and stands behind those
+    who had no ticket, gets one too: nobody would hand it out before the next look.
     """
-    if queue in pauses.queues() or _first_unticketed(queue) is None:
-        return 0
-    length = transport().length(queue)
-    if length is None:
-        return 0
-    room = settings.CONFIG.ticket_window - length
-    if room <= 0:
-        return 0
+    pushed = 0
+    while queue not in pauses.queues() and _first_unticketed(queue) is not None:
+        length = transport().length(queue)
+        room = 0 if length is None else settings.CONFIG.ticket_window - length
+        tickets = _hand_out(queue, room) if room > 0 else []
+        pushed += len(tickets)
+        if not tickets or len(tickets) == room:
+            break
+    return pushed
+
+
+def _hand_out(queue: str, room: int) -> list[Ticket]:
     with ledger() as book:
         tickets = claiming.first([claiming.Place(queue, ticketed=False)], limit=room)
         Job.objects.filter(pk__in=[ticket.job_id for ticket in tickets]).update(ticketed=True)
         book.pushes += [Push(queue, ticket) for ticket in tickets]
-    return len(tickets)
+    return tickets
 
 
 def clear_marks(queue: str) -> int:
@@ -107,9 +112,11 @@ def withdraw(queue: str) -> None:
     clear_marks(queue)
 
 
-def more_marked_than(queue: str, length: int) -> bool:
-    """Whether more queued jobs are thought to have a ticket than are on the list."""
-    return bool(_ticketed(queue).in_order().values_list("pk")[length : length + 1])
+def missed(queue: str, length: int) -> Ticket | None:
+    """The first ticket that was handed out, if more are thought to be out than the list has."""
+    found = _ticketed(queue).in_order().values_list("pk", "token")
+    first = found.first() if found[length : length + 1] else None
+    return Ticket(*first) if first else None
 
 
 def _ticketed(queue: str) -> JobQuerySet:
