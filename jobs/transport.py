@@ -28,6 +28,8 @@ from jobs.ephemeral import Ephemeral
 logger = logging.getLogger(__name__)
 
 JOB_MESSAGE_TYPE = "job"
+FULL_TICKS = 0.1
+"""How long a list that was seen full is taken to be so: whoever is enqueued after it was emptied waits for that."""
 TICKET = re.compile(rb"\A(\d{1,18})-(\d{1,9})\Z")
 
 
@@ -119,7 +121,7 @@ class Transport(Protocol):
 
 
 class RedisTransport:
-    """The process's line to Redis; the window of each queue that was seen full, for one sweep."""
+    """The process's line to Redis; which queues' lists were seen full a moment ago."""
 
     def __init__(self) -> None:
         self.redis = connect()
@@ -172,7 +174,7 @@ class RedisTransport:
 
     def _note_length(self, queue: str, length: int) -> None:
         if length >= settings.CONFIG.ticket_window:
-            self._full_until[queue] = time.monotonic() + settings.CONFIG.tick_seconds
+            self._full_until[queue] = time.monotonic() + settings.CONFIG.tick_seconds * FULL_TICKS
         else:
             self._full_until.pop(queue, None)
 

@@ -79,6 +79,7 @@ def born(book: Ledger, jobs: Sequence[Job]) -> None:
     room = 0 if dispatch.full(first.queue) else settings.CONFIG.ticket_window
     leads = hot.insert(jobs, room=room)
     book.pushes += [dispatch.push(job, front=leads and job is first) for job in jobs if job.ticketed]
+    dispatch.refill_later(book, (job.queue for job in jobs if job.status == Status.QUEUED and not job.ticketed))
 
 
 def tag(jobs: Sequence[Job], tags: Sequence[str]) -> None:

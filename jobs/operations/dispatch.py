@@ -8,6 +8,7 @@ queue still waits for one or the list is full; then ``refill`` hands them out in
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from django.conf import settings
 from django.db import transaction
@@ -31,12 +32,27 @@ def choose(book: Ledger, runnable: Sequence[tuple[Job, bool]]) -> set[int]:
             continue
         book.pushes.append(push(job, front=front))
         chosen.add(job.pk)
+    refill_later(book, (job.queue for job, _ in runnable if job.pk not in chosen))
     return chosen
 
 
 def push(job: Job, *, front: bool = False) -> Push:
     """The ticket of a job as it stands."""
     return Push(job.queue, Ticket(job.pk, job.token), front)
+
+
+def refill_later(book: Ledger, queues: Iterable[str]) -> None:
+    """Once this ledger has committed, in which jobs of these queues got no ticket, fill the lists that have room.
+
+    Those whom they stood behind may have been taken meanwhile, and then nobody comes to look.
+    """
+    for queue in set(queues):
+        book.afterwards.append(partial(_refill_unless_full, queue))
+
+
+def _refill_unless_full(queue: str) -> None:
+    if not full(queue):
+        refill(queue)
 
 
 def push_again(locked: Iterable[Job]) -> None:

@@ -288,6 +288,7 @@ def _release_lanes(book: Ledger, ended: Sequence[Job]) -> None:
         raise LedgerError(f"a job of lane #{unlocked.pop()} ends: name the lane in ledger(lanes=…)")
     runnable = hot.release(lanes, full=[queue for queue in settings.QUEUES if dispatch.full(queue)])
     book.pushes += [dispatch.push(job) for job in runnable if job.ticketed]
+    dispatch.refill_later(book, (job.queue for job in runnable if not job.ticketed))
 
 
 def _heads(lanes: Iterable[int]) -> dict[int, int]:

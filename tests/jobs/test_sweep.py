@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from jobs.models import Job
 from jobs.operations import dispatch, leases
 from jobs.operations.enqueue import enqueue
 from jobs.scheduler.sweep import Sweep
+from jobs.states import Status
 from jobs.transport import Ticket, transport
 from jobs.worker.line import line
 from tests.jobs.kinds import ECHO, Plan
+from tests.jobs.under_limits import claim, end
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -41,3 +45,26 @@ def test_who_is_enqueued_while_tickets_are_handed_out_gets_one_too(monkeypatch: 
     monkeypatch.setattr(dispatch, "_hand_out", before_the_second_came)
     assert dispatch.refill("system") == 2
     assert not Job.objects.filter(ticketed=False).exists()
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda running: enqueue(ECHO, Plan()),
+        lambda running: end(running),
+    ],
+    ids=["enqueued", "released"],
+)
+def test_who_gets_no_ticket_behind_others_who_had_none_need_not_wait_for_the_sweep(
+    run: Callable[[Job], object],
+) -> None:
+    enqueue(ECHO, Plan(), ordering_key="lane:a")
+    (running,) = claim()
+    enqueue(ECHO, Plan(), ordering_key="lane:a")
+    enqueue(ECHO, Plan(), depends_on=[running])
+    enqueue(ECHO, Plan())
+    dispatch.withdraw("system")
+    assert transport().length("system") == 0
+    run(running)
+    assert transport().length("system") == Job.objects.filter(status=Status.QUEUED, ticketed=True).count() > 1
+    assert not Job.objects.filter(status=Status.QUEUED, ticketed=False).exists()
