@@ -8,7 +8,6 @@ queue still waits for one or the list is full; then ``refill`` hands them out in
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import partial
 
 from django.conf import settings
 from django.db import transaction
@@ -46,13 +45,14 @@ def refill_later(book: Ledger, queues: Iterable[str]) -> None:
 
     Those whom they stood behind may have been taken meanwhile, and then nobody comes to look.
     """
-    for queue in set(queues):
-        book.afterwards.append(partial(_refill_unless_full, queue))
+    if unfilled := set(queues):
+        book.afterwards.append(lambda: _refill(unfilled))  # a name is what Django tells of a hook that fails
 
 
-def _refill_unless_full(queue: str) -> None:
-    if not full(queue):
-        refill(queue)
+def _refill(queues: set[str]) -> None:
+    for queue in queues:
+        if not full(queue):
+            refill(queue)
 
 
 def push_again(locked: Iterable[Job]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from django.db import OperationalError
 
 from jobs.models import Job
 from jobs.operations import dispatch, leases
@@ -68,3 +69,13 @@ def test_who_gets_no_ticket_behind_others_who_had_none_need_not_wait_for_the_swe
     run(running)
     assert transport().length("system") == Job.objects.filter(status=Status.QUEUED, ticketed=True).count() > 1
     assert not Job.objects.filter(status=Status.QUEUED, ticketed=False).exists()
+
+
+def test_what_is_enqueued_stands_though_the_list_cannot_be_filled(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(queue: str) -> int:
+        raise OperationalError("the database is away")
+
+    enqueue(ECHO, Plan())
+    dispatch.withdraw("system")
+    monkeypatch.setattr(dispatch, "refill", away)
+    assert Job.objects.filter(pk=enqueue(ECHO, Plan()).pk).exists()
