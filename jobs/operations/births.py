@@ -51,7 +51,7 @@ def _place(book: Ledger, job: Job, options: Options) -> None:
 
 
 def _unfinished(job: Job, options: Options) -> list[Job]:
-    """What the job has to wait for, locked, so that none of it ends unnoticed before the job is there."""
+    """What the job has to wait for, locked and marked, so that none of it ends without looking for the job."""
     if not options.depends_on:
         return []
     wanted = {on.pk for on in options.depends_on}

@@ -24,7 +24,7 @@ BATCH = 200
 
 
 def run_released() -> float:
-    """Let run, or call off, jobs whose last dependency ended in a transaction that had not locked their lane."""
+    """Let run, or call off, jobs whose last dependency ended and was not followed up: its process died before that."""
     itself = Job.objects.filter(pk=OuterRef("job"))
     lane, place = (Subquery(itself.values(name)) for name in ("lane", "place"))
     pending = Dependency.objects.its_status(Status.PENDING).alias(lane=lane, place=place)
