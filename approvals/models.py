@@ -38,9 +38,13 @@ class ApprovalQuerySet(models.QuerySet["Approval"]):
         """Waiting for a person for too long, by the database's clock."""
         return self.pending().filter(due_at__lte=Now())
 
+    def decided(self) -> ApprovalQuerySet:
+        """Decided, and not settled yet."""
+        return self.filter(status=Status.DECIDED)
+
     def unsettled(self) -> ApprovalQuerySet:
         """Decided, and the time to take it back is over."""
-        return self.filter(status=Status.DECIDED, settles_at__lte=Now())
+        return self.decided().filter(settles_at__lte=Now())
 
     def unclaimed_by_others(self, user: AbstractBaseUser) -> ApprovalQuerySet:
         """Those that no one else holds a claim on."""

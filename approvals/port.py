@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
-
+from approvals.models import Approval
 from approvals.operations import ask, expire_due, settle_due, withdraw
+from jobs.clock import until_due
 from jobs.events.ledger import Ledger
 from jobs.models import Job
 from jobs.registry import DecisionAsked
@@ -27,14 +27,11 @@ class Decisions:
 
 def expire_tick() -> float:
     """Take the default outcome where nobody decided in time."""
-    return _next(expire_due(limit=BATCH))
+    seconds = until_due(Approval.objects.pending(), "due_at")
+    return 0.0 if expire_due(limit=BATCH) == BATCH else seconds
 
 
 def settle_tick() -> float:
     """Let the jobs go on whose decisions can't be taken back any more."""
-    return _next(settle_due(limit=BATCH))
-
-
-def _next(done: int) -> float:
-    seconds: float = settings.CONFIG.tick_seconds
-    return 0.0 if done == BATCH else seconds
+    seconds = until_due(Approval.objects.decided(), "settles_at")
+    return 0.0 if settle_due(limit=BATCH) == BATCH else seconds

@@ -21,6 +21,7 @@ from django.utils.timezone import is_naive
 from pydantic import BaseModel, TypeAdapter
 
 from jobs import queue_settings
+from jobs.clock import in_seconds
 from jobs.course import Course
 from jobs.declared import DeclaredSteps
 from jobs.ephemeral import Chunks, Ephemeral
@@ -354,7 +355,7 @@ def _moment(name: str, until: datetime | timedelta | float) -> datetime | Combin
         if is_naive(until):
             raise HandlerMisuse(f"{name!r} sleeps until a time without a time zone")
         return until
-    return answers.from_now(until if isinstance(until, timedelta) else timedelta(seconds=until))
+    return in_seconds(until.total_seconds() if isinstance(until, timedelta) else until)
 
 
 def _adapter(fn: Callable[..., Any]) -> TypeAdapter[Any]:

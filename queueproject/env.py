@@ -127,7 +127,12 @@ class Config(BaseSettings):
     settle_seconds: Seconds = Field(
         0.01, description="Longest time the end of a job waits to be stored with those of jobs that have yet to begin."
     )
-    tick_seconds: Seconds = Field(1, description="How often the scheduler looks for what is due.")
+    tick_seconds: Seconds = Field(1, description="How often the scheduler looks whether anything is left to be done.")
+    due_seconds: Seconds = Field(
+        0.02,
+        description="How long after a delay, a sleep or a time to decide is over the scheduler sees to it, and to all "
+        "that fell due meanwhile.",
+    )
     leader_lease_seconds: Seconds = Field(
         5, description="A scheduler not heard of for so long is replaced by another. Longer than TICK_SECONDS."
     )

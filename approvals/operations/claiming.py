@@ -11,8 +11,8 @@ from django.db import transaction
 from accounts import audit
 from approvals.models import Approval
 from approvals.operations.conflicts import conflict
-from approvals.operations.moves import in_seconds
 from approvals.rules import find
+from jobs.clock import in_seconds
 
 audit.register_action("approval.claimed")
 audit.register_action("approval.released")

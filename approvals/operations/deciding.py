@@ -13,11 +13,12 @@ from django.db.models.functions import Now
 from accounts import audit
 from approvals.models import Approval, ApprovalDecision, ApprovalVersion
 from approvals.operations.conflicts import conflict
-from approvals.operations.moves import in_seconds, locked_job, move, resume, tell
+from approvals.operations.moves import locked_job, move, resume, tell
 from approvals.rules import find
 from approvals.states import Kind, Reason, Status
 from approvals.verdicts import Said, Verdict, judge
 from jobs.changes import Change
+from jobs.clock import in_seconds
 from jobs.errors import Invalid
 from jobs.events.ledger import Ledger, ledger
 from jobs.failpoints import failpoint

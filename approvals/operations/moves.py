@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
-
-from django.db.models import DurationField, Value
-from django.db.models.expressions import Combinable
-from django.db.models.functions import Now
 
 from approvals.models import Approval, ApprovalDecision, ApprovalQuerySet
 from approvals.states import TRANSITIONS, Status
@@ -27,11 +23,6 @@ def move(found: ApprovalQuerySet, origin: Status, to: Status, **columns: Any) ->
     if (origin, to) not in TRANSITIONS:
         raise IllegalTransition(f"{origin} → {to}")
     return found.filter(status=origin).update(status=to, **columns) == 1
-
-
-def in_seconds(seconds: float) -> Combinable:
-    """That long from now, by the database's clock."""
-    return Now() + Value(timedelta(seconds=seconds), output_field=DurationField())
 
 
 def stamp(moment: datetime) -> str:

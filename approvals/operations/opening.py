@@ -9,9 +9,10 @@ from django.db.models.functions import Now
 
 from approvals.drafts import Candidate
 from approvals.models import Approval, ApprovalDecision, ApprovalVersion
-from approvals.operations.moves import in_seconds, move, stamp, tell
+from approvals.operations.moves import move, stamp, tell
 from approvals.states import NEXT_VERSION, Decision, Kind, Reason, Status
 from jobs import registry
+from jobs.clock import in_seconds
 from jobs.errors import HandlerMisuse, PermanentError
 from jobs.events.ledger import Ledger
 from jobs.lookup import one

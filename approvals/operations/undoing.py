@@ -11,10 +11,11 @@ from django.db.models.functions import Greatest, Now
 from accounts import audit
 from approvals.models import Approval, ApprovalDecision
 from approvals.operations.conflicts import conflict, standing_decision
-from approvals.operations.moves import in_seconds, locked_job, move, stamp, tell
+from approvals.operations.moves import locked_job, move, stamp, tell
 from approvals.operations.opening import UNDECIDED
 from approvals.rules import find
 from approvals.states import Kind, Status
+from jobs.clock import in_seconds
 from jobs.errors import Conflict
 from jobs.events.ledger import ledger
 from jobs.states import RequestStatus

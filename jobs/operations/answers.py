@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import DurationField, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
+from jobs.clock import in_seconds
 from jobs.events.ledger import Ledger, ledger
 from jobs.failpoints import failpoint
 from jobs.lookup import one
@@ -20,11 +20,6 @@ from jobs.operations.transitions import Move, apply, lock, record_step, record_s
 from jobs.states import Status
 
 TIMED_OUT = {"code": "timed_out", "detail": "no answer came in time"}
-
-
-def from_now(time: timedelta) -> Combinable:
-    """That time from now, by the database's clock."""
-    return Now() + Value(time, output_field=DurationField())
 
 
 def sleep(job_id: int, token: int, *, name: str, until: datetime | Combinable) -> None:
@@ -43,7 +38,8 @@ def receive(
         early = one(Wait.objects.filter(job=job, run=job.run, name=name, state=WaitState.ANSWERED))
         if early is not None:
             return record_step(job, name=name, kind=kind, result=early.answer)
-        _suspend(book, job, name=name, kind=kind, due_at=None if timeout is None else from_now(timeout))
+        due_at = None if timeout is None else in_seconds(timeout.total_seconds())
+        _suspend(book, job, name=name, kind=kind, due_at=due_at)
         return None
 
 

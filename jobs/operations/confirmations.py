@@ -15,11 +15,12 @@ from django.contrib.auth.models import User
 from django.db.models.functions import Now
 
 from accounts import audit
+from jobs.clock import in_seconds
 from jobs.errors import Conflict, Forbidden, Invalid
 from jobs.events.ledger import Ledger, ledger
 from jobs.models import Job, StepKind
 from jobs.models_workflows import Confirmation, ConfirmationState, ConfirmationText
-from jobs.operations.answers import from_now, give
+from jobs.operations.answers import give
 from jobs.operations.leases import lock_held
 from jobs.operations.step_events import complete, tell
 from jobs.operations.transitions import lock, record_step
@@ -55,7 +56,7 @@ def ask(job_id: int, token: int, *, step: str, version: int, terms: Confirm, dra
                 "draft": draft,
                 "keywords": list(config.confirm_keywords if terms.keywords is None else terms.keywords),
                 "most_attempts": config.confirm_attempts if terms.attempts is None else terms.attempts,
-                "due_at": from_now(timeout(terms)),
+                "due_at": in_seconds(timeout(terms).total_seconds()),
             },
         )
         if first:

@@ -9,15 +9,14 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import NamedTuple
 
 from django.conf import settings
-from django.db.models import DurationField, Q, Value
-from django.db.models.expressions import Combinable
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from jobs import statements
+from jobs.clock import in_seconds
 from jobs.events.ledger import Ledger, ledger
 from jobs.failpoints import failpoint
 from jobs.models import Job, Worker
@@ -40,28 +39,24 @@ class CancelRequested(BaseException):
     """The job was called off: it may stop wherever it is. Not an ``Exception`` either."""
 
 
-def _from_now(seconds: float) -> Combinable:
-    return Now() + Value(timedelta(seconds=seconds), output_field=DurationField())
-
-
 def register(*, name: str, queues: Sequence[str], slots: int) -> Worker:
     """A new worker with a fresh lease. A process that lost its lease registers again, as another worker."""
     return Worker.objects.create(
-        name=name, queues=list(queues), slots=slots, lease_until=_from_now(settings.CONFIG.lease_seconds)
+        name=name, queues=list(queues), slots=slots, lease_until=in_seconds(settings.CONFIG.lease_seconds)
     )
 
 
 def beat(worker_id: int, *, lost_slots: int = 0) -> bool:
     """Renew the lease of a worker and so of all its jobs; ``False`` if it was declared gone meanwhile."""
     alive = Worker.objects.filter(pk=worker_id, ended_at=None)
-    renewed = {"beat_at": Now(), "lost_slots": lost_slots, "lease_until": _from_now(settings.CONFIG.lease_seconds)}
+    renewed = {"beat_at": Now(), "lost_slots": lost_slots, "lease_until": in_seconds(settings.CONFIG.lease_seconds)}
     with statements.one_statement():  # else a process that is stopped in between keeps the scheduler from burying it
         return alive.update(**renewed) == 1
 
 
 def resign(worker_id: int) -> None:
     """The worker is leaving: what it still runs may be taken back at once."""
-    Worker.objects.filter(pk=worker_id).update(lease_until=_from_now(-1))
+    Worker.objects.filter(pk=worker_id).update(lease_until=in_seconds(-1))
 
 
 def claim(tickets: Sequence[Ticket], *, worker_id: int, alone: bool = False) -> list[Job]:

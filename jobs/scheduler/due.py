@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef, Subquery
 from django.db.models.functions import Now
 
+from jobs.clock import until_due
 from jobs.events.ledger import Ledger, ledger
 from jobs.models import Dependency, IfDead, Job
 from jobs.operations.transitions import (
@@ -42,17 +43,19 @@ def run_released() -> float:
 
 def run_due() -> float:
     """Let one batch run; seconds until the next look."""
-    due = Job.objects.filter(status=Status.SCHEDULED, scheduled_at__lte=Now()).order_by("scheduled_at")
+    scheduled = Job.objects.filter(status=Status.SCHEDULED)
+    seconds = until_due(scheduled, "scheduled_at")
+    due = scheduled.filter(scheduled_at__lte=Now()).order_by("scheduled_at")
     found = list(due.values_list("pk", "lane_id")[:BATCH])
     if not found:
-        return settings.CONFIG.tick_seconds
+        return seconds
     with ledger(lanes={lane for _, lane in found if lane is not None}) as book:
         jobs = [job for job in lock([pk for pk, _ in found]).values() if job.status == Status.SCHEDULED]
         lost, held = doomed(jobs), waits_for_others(jobs)
         placed: set[int] = set()
         runnable = [_runnable(book, job, placed, blocked=job.pk in held) for job in jobs if job.pk not in lost]
         apply(book, [*runnable, *(cancelled(job) for job in jobs if job.pk in lost)])
-    return 0.0 if len(found) == BATCH else settings.CONFIG.tick_seconds
+    return 0.0 if len(found) == BATCH else seconds
 
 
 def _runnable(book: Ledger, job: Job, placed: set[int], *, blocked: bool) -> Move:

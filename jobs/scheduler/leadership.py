@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from django.conf import settings
-from django.db.models import DurationField, Q, Value
+from django.db.models import Q
 from django.db.models.functions import Now
 
+from jobs.clock import in_seconds
 from jobs.models import Leadership
 
 ROLE = "scheduler"
@@ -17,8 +16,7 @@ def lead(holder: str) -> bool:
     """Take or renew the leadership; ``False`` while another holds it. Compared by the database's clock."""
     Leadership.objects.get_or_create(name=ROLE)
     free = Leadership.objects.filter(Q(holder=holder) | Q(lease_until__lte=Now()), name=ROLE)
-    until = Now() + Value(timedelta(seconds=settings.CONFIG.leader_lease_seconds), output_field=DurationField())
-    return free.update(holder=holder, lease_until=until) == 1
+    return free.update(holder=holder, lease_until=in_seconds(settings.CONFIG.leader_lease_seconds)) == 1
 
 
 def step_down(holder: str) -> None:

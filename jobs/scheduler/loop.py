@@ -51,6 +51,7 @@ class Scheduler:
         self.name = f"{os.uname().nodename}.{os.getpid()}"
         self._services = services()
         self._next = dict.fromkeys(self._services, 0.0)
+        self._renew = 0.0
         self._stopping = threading.Event()
         self._leads = False
 
@@ -70,18 +71,25 @@ class Scheduler:
     def _turn(self) -> float:
         """Run what is due; seconds until something is due again."""
         try:
-            leads = lead(self.name)
-            if leads != self._leads:
-                logger.info("scheduler %s %s", self.name, "leads" if leads else "stands by")
-                self._leads = leads
-            if leads:
+            self._lead()
+            if self._leads:
                 self.tick()
         except Error:
             logger.exception("the database is away")
             connection.close()
             return settings.CONFIG.tick_seconds
-        due = min(self._next.values()) if leads else time.monotonic() + settings.CONFIG.tick_seconds
-        return min(max(due - time.monotonic(), 0.0), settings.CONFIG.tick_seconds)
+        due = min(self._renew, *self._next.values()) if self._leads else self._renew
+        return max(due - time.monotonic(), 0.0)
+
+    def _lead(self) -> None:
+        """Take or renew the leadership once a tick."""
+        if (now := time.monotonic()) < self._renew:
+            return
+        leads = lead(self.name)
+        self._renew = now + settings.CONFIG.tick_seconds
+        if leads != self._leads:
+            logger.info("scheduler %s %s", self.name, "leads" if leads else "stands by")
+            self._leads = leads
 
     def tick(self) -> None:
         """Run each due service once; one that fails is logged and does not stop the others."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 
-from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
 from jobs import schedules
+from jobs.clock import until_due
 from jobs.errors import QueueError
 from jobs.models_schedules import Schedule, TickOutcome
 from jobs.operations import ticks
@@ -30,9 +30,10 @@ class Repeats:
         if not self._adopted:
             _adopt_declared()
             self._adopted = True
+        seconds = until_due(Schedule.objects.in_force(), "next_at")
         ticked = sum([_fire(schedule) for schedule in Schedule.objects.due().in_force()[:BATCH]])
         more = ticked == BATCH or ticks.forget(FORGET_BATCH) == FORGET_BATCH
-        return 0.0 if more else settings.CONFIG.tick_seconds
+        return 0.0 if more else seconds
 
 
 def _adopt_declared() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from django.conf import settings
-
+from jobs.clock import until_due
+from jobs.models_waits import Wait, WaitState
 from jobs.operations.answers import wake
 
 BATCH = 200
@@ -11,4 +11,5 @@ BATCH = 200
 
 def run_timers() -> float:
     """Wake one batch; seconds until the next look."""
-    return 0.0 if wake(BATCH) == BATCH else settings.CONFIG.tick_seconds
+    seconds = until_due(Wait.objects.filter(state=WaitState.OPEN), "due_at")
+    return 0.0 if wake(BATCH) == BATCH else seconds

@@ -101,6 +101,17 @@ def test_one_batch_is_bounded_and_says_that_there_is_more(say: Say, monkeypatch:
     assert settle_tick() == settings.CONFIG.tick_seconds
 
 
+def test_the_next_look_is_when_the_next_ones_time_is_over(
+    say: Say, table: Table, cast: Cast, config: Callable[..., None]
+) -> None:
+    config(tick_seconds=900, leader_lease_seconds=1800)
+    table.wants(undo_seconds=30)
+    decided = approval_of(say())
+    assert 590 < expire_tick() < 601
+    decide(user=cast.dm, approval_id=decided.pk, version=1, decision="accept")
+    assert (expire_tick(), 20 < settle_tick() < 31) == (900, True)
+
+
 def test_a_decision_waits_for_its_undo_window(say: Say, table: Table, cast: Cast) -> None:
     table.wants(undo_seconds=30)
     approval = approval_of(job := say())

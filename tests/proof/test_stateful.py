@@ -29,6 +29,7 @@ from hypothesis.stateful import (
 )
 
 from jobs import invariants, limits, queue_settings
+from jobs.clock import in_seconds
 from jobs.errors import Conflict, Invalid
 from jobs.events.ledger import ledger
 from jobs.models import Dependency, IfDead, Job, Wait, Worker
@@ -181,7 +182,7 @@ class Queue(RuleBasedStateMachine):
     @rule(which=which)
     def sleep(self, which: int) -> None:
         job = self.claims[which % len(self.claims)]
-        an_hour = answers.from_now(timedelta(hours=1))
+        an_hour = in_seconds(3600)
         self._wait(job, lambda: answers.sleep(job.pk, job.token, name=f"nap.{job.token}", until=an_hour))
 
     @precondition(lambda self: self.claims)
