@@ -37,9 +37,13 @@ class Times:
     def add(self, seconds: float) -> None:
         """One more duration; clocks of two machines may make it negative, which counts as none."""
         seconds = max(seconds, 0.0)
-        self.count += 1
+        self.add_all(1, seconds, bucket=bisect_left(BOUNDS, seconds))
+
+    def add_all(self, count: int, seconds: float, *, bucket: int) -> None:
+        """So many durations that are in one bucket, with their sum."""
+        self.count += count
         self.seconds += seconds
-        self.buckets[bisect_left(BOUNDS, seconds)] += 1
+        self.buckets[bucket] += count
 
     def row(self, minute: datetime, queue: str, measure: str) -> Rollup:
         """These durations as a row."""

@@ -42,6 +42,20 @@ def now() -> str:
     return "STATEMENT_TIMESTAMP()" if on_postgresql() else "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"
 
 
+def minute(time: str) -> str:
+    """How many whole minutes a time is after 1970 began."""
+    if on_postgresql():
+        return f"FLOOR(DATE_PART('epoch', {time}) / 60)::bigint"
+    return f"STRFTIME('%%s', {time}) / 60"
+
+
+def seconds(until: str, since: str) -> str:
+    """How many seconds lie between two times; clocks of two machines may make it fewer than none, which is none."""
+    if on_postgresql():
+        return f"GREATEST(DATE_PART('epoch', {until} - {since}), 0)"
+    return f"MAX((julianday({until}) - julianday({since})) * 86400, 0)"
+
+
 def locked(skip: bool = False) -> str:
     """The end of a SELECT that locks its rows; SQLite has one writer at a time anyway."""
     if not on_postgresql():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,7 @@ from jobs.metrics import totals
 from jobs.models import Job, JobEvent
 from jobs.models_metrics import Rollup
 from jobs.operations import leases
-from jobs.operations.enqueue import enqueue
+from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.overview import overview
 from jobs.scheduler.tally import run_compact, run_tally
 from jobs.testing import run_until_idle
@@ -181,6 +181,27 @@ def test_every_end_and_retry_is_counted_once(superuser: Browser) -> None:
     assert found["jobs_ended_total system dead"] == 1
     assert found["job_retries_total system"] == 1
     assert found["job_total_seconds_count system"] == 1
+
+
+def test_what_a_result_took_is_counted_by_its_minute_and_bucket() -> None:
+    jobs = enqueue_many(ECHO, [Plan()] * 3)
+    run_until_idle()
+    ended = datetime(2026, 1, 1, 12, 0, 59, 999_000, tzinfo=UTC)
+    since = [timedelta(seconds=20), timedelta(seconds=30), timedelta(seconds=-3)]  # the last by another clock
+    for job, took, begun in zip(jobs, since, [None, ended - timedelta(seconds=0.2), ended], strict=True):
+        Job.objects.filter(pk=job.pk).update(created_at=ended - took, started_at=begun)
+    JobEvent.objects.filter(event="job.completed").update(at=ended)
+    JobEvent.objects.exclude(event="job.completed").update(at=F("at") - timedelta(seconds=10))
+    tally()
+    rows = {row.measure: row for row in Rollup.objects.filter(minute=ended.replace(second=0, microsecond=0))}
+    assert (rows["job.completed"].count, rows["job.completed"].buckets) == (3, [])
+    assert (rows["total"].count, round(rows["total"].seconds, 2), filled(rows["total"])) == (3, 50, {0.005: 1, 30: 2})
+    assert (round(rows["service"].seconds, 2), filled(rows["service"])) == (20.2, {0.005: 1, 0.25: 1, 30: 1})
+
+
+def filled(row: Rollup) -> dict[float, int]:
+    """How many are in each bucket that has any, by its upper bound."""
+    return {bound: count for bound, count in zip(BOUNDS, row.buckets, strict=False) if count}
 
 
 def test_pruned_jobs_and_old_minutes_stay_counted(superuser: Browser) -> None:
