@@ -161,8 +161,9 @@ def _claim(vendor: str) -> statements.Twofold:
     """Jobs of a kind need the same permits. Where a limit has not room for all, they are ranked in the tickets' order.
 
     Who fits under each of its limits starts; who doesn't is held back by the first of them that has no room left. If
-    none has, some before it in the ranks were held back by another: it is left as it is. ``alone``: only those before
-    the first that has a scope ask, else those behind it would take its permits time and again.
+    none has, some before it in the ranks were held back by another: it is left as it is. Where no limit is ``short``
+    of room, nothing of that is looked at. ``alone``: only those before the first that has a scope ask, else those
+    behind it would take its permits time and again.
     """
     change = f"""
         WITH f AS MATERIALIZED (SELECT * FROM {sql.table(id="bigint", token="int", n="int")}),
@@ -187,7 +188,11 @@ def _claim(vendor: str) -> statements.Twofold:
             FROM l WHERE l.name IN (SELECT name FROM needs)
         ),
         shut AS MATERIALIZED (SELECT queue, key FROM needs JOIN room ON room.name = needs.name WHERE room.free <= 0),
-        hoping AS MATERIALIZED (SELECT * FROM asking WHERE (queue, key) NOT IN (SELECT queue, key FROM shut)),
+        short AS MATERIALIZED (SELECT 1 FROM room WHERE asked > free),
+        hoping AS MATERIALIZED (
+            SELECT * FROM asking
+            WHERE EXISTS (SELECT 1 FROM short) AND (queue, key) NOT IN (SELECT queue, key FROM shut)
+        ),
         ranked AS MATERIALIZED (
             SELECT h.id, room.free, row_number() OVER (PARTITION BY room.name ORDER BY h.n) AS rank
             FROM room JOIN needs ON needs.name = room.name
@@ -201,12 +206,14 @@ def _claim(vendor: str) -> statements.Twofold:
             )
         ),
         told AS MATERIALIZED (
+            SELECT id, '' AS stop FROM asking WHERE NOT EXISTS (SELECT 1 FROM short)
+            UNION ALL
             SELECT id, '' AS stop FROM fitting
             UNION ALL
             SELECT id, (
                 SELECT needs.name FROM needs JOIN used_up ON used_up.name = needs.name
                 WHERE needs.queue = asking.queue AND needs.key = asking.key ORDER BY needs.n LIMIT 1
-            ) FROM asking WHERE id NOT IN (SELECT id FROM fitting)
+            ) FROM asking WHERE EXISTS (SELECT 1 FROM short) AND id NOT IN (SELECT id FROM fitting)
         ),
         v AS MATERIALIZED ({sql.beside("f", "told", "told.stop")})
         UPDATE jobs_job
