@@ -16,7 +16,6 @@ FAILPOINTS = "tests/proof/test_failpoints.py"
 ENGINE = "tests/jobs/test_engine.py"
 LIMITS = "tests/jobs/test_limits.py"
 CAPS = "tests/jobs/test_rates_and_caps.py"
-STATEFUL = "tests/proof/test_stateful.py"
 RULES = "tests/jobs/test_rules.py"
 WAITS = "tests/jobs/test_waits.py"
 CONFIRMATIONS = "tests/workflows/test_confirmations.py"
@@ -234,7 +233,7 @@ GUARDS = {
     "final event unique": Guard("two ends", _one_end, FENCES),
     "scope lock": Guard("a number given twice", _scope_lock, FENCES, locks=True),
     "permit lock": Guard("one too many at once", _permit_lock, f"{LIMITS} -k many_claim", locks=True),
-    "permit count": Guard("a permit given twice", _permit_count, STATEFUL),
+    "permit count": Guard("a permit given twice", _permit_count, f"{LIMITS} -k one_by_one"),
     "cap lock": Guard("one too many waiting", lambda: _unlock("Bucket"), f"{CAPS} -k many_ask", locks=True),
     "lane lock": Guard("a place given twice", _lane_lock, FENCES, locks=True),
     "unknown claims": Guard(
