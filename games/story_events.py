@@ -80,7 +80,7 @@ def _remember(game: Game, due: Sequence[Event], job: Job) -> None:
 
 def waiting(game: Game) -> JobQuerySet:
     """The requests of story events that nobody has begun to tell, in their order."""
-    found = Job.objects.open().in_scope(game.scope_key).filter(type=STORY_EVENT.name, started_at=None)
+    found = Job.objects.not_begun().in_scope(game.scope_key).filter(type=STORY_EVENT.name)
     return found.order_by("place", "pk")
 
 

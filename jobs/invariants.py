@@ -18,7 +18,6 @@ from django.db.models.functions import Coalesce, Lag, Now
 from jobs import limits
 from jobs.models import Dependency, IdempotencyKey, IfDead, Job, JobEvent, JobStep, Lane, Scope, Wait
 from jobs.models_limits import Limit
-from jobs.models_waits import WaitState
 from jobs.operations import permits
 from jobs.states import BIRTHS, FINAL, OPEN, TRANSITIONS, Status
 
@@ -210,7 +209,7 @@ def nobody_waits_for_nothing() -> list[Row]:
     Once it was called off and its last child has ended, it ends in a transaction of its own.
     """
     children = Job.objects.open().filter(parent=OuterRef("pk"))
-    waits = Wait.objects.filter(job=OuterRef("pk"), run=OuterRef("run"), state=WaitState.OPEN)
+    waits = Wait.objects.open().filter(job=OuterRef("pk"), run=OuterRef("run"))
     waiting = Job.objects.filter(status=Status.WAITING, awaiting_approval=False, cancel_requested_at=None)
     stuck = waiting.exclude(Exists(children)).exclude(Exists(waits))
     stuck = stuck.exclude(root__awaiting_approval=True)
@@ -219,7 +218,7 @@ def nobody_waits_for_nothing() -> list[Row]:
 
 def only_who_waits_is_woken() -> list[Row]:
     """What a job is suspended for is open only as long as that run of it waits."""
-    open_ = Wait.objects.filter(state=WaitState.OPEN, awaited_at__isnull=False)
+    open_ = Wait.objects.open().filter(awaited_at__isnull=False)
     return _rows(open_.exclude(job__status=Status.WAITING, run=F("job__run")), "id", "job", "name", "job__status")
 
 
@@ -272,15 +271,14 @@ def the_dead_are_found() -> list[Row]:
 
 def what_is_due_is_done() -> list[Row]:
     """No job is scheduled for, or expires at, a time long past."""
-    early = (Status.SCHEDULED, Status.PENDING, Status.QUEUED)
     due = Q(status=Status.SCHEDULED, scheduled_at__lt=ago())
-    late = Q(status__in=early, started_at=None, expires_at__lt=ago())
+    late = Q(status__in=OPEN, started_at=None, expires_at__lt=ago())
     return _rows(Job.objects.filter(due | late), "id", "status", "scheduled_at", "expires_at")
 
 
 def nobody_oversleeps() -> list[Row]:
     """No sleep or wait is open whose time was up long ago."""
-    late = Wait.objects.filter(state=WaitState.OPEN, due_at__lt=ago())
+    late = Wait.objects.open().filter(due_at__lt=ago())
     return _rows(late, "id", "job", "name", "due_at")
 
 

@@ -16,9 +16,13 @@ class WaitState(models.TextChoices):
 
 
 class WaitQuerySet(models.QuerySet["Wait"]):
+    def open(self) -> WaitQuerySet:
+        """What no answer has come for, and no end."""
+        return self.filter(state=WaitState.OPEN)
+
     def due(self) -> WaitQuerySet:
         """Open, and its time is up."""
-        return self.filter(state=WaitState.OPEN, due_at__lte=Now())
+        return self.open().filter(due_at__lte=Now())
 
 
 class Wait(models.Model):

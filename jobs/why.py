@@ -12,7 +12,6 @@ from django.urls import reverse
 from jobs import limits
 from jobs.models import Job, JobEvent, QueueControl, StepKind, Worker
 from jobs.models_operating import ControlKind
-from jobs.models_waits import WaitState
 from jobs.progress import asked_of
 from jobs.states import OPEN, Status
 
@@ -119,7 +118,7 @@ def _for_confirmation(job: Job) -> Why | None:
 
 
 def _for_answer(job: Job) -> Why | None:
-    wait = job.waits.filter(run=job.run, state=WaitState.OPEN, awaited_at__isnull=False).first()
+    wait = job.waits.open().filter(run=job.run, awaited_at__isnull=False).first()
     if wait is None:
         return None
     until = f" until {wait.due_at:%Y-%m-%d %H:%M:%S %Z}" if wait.due_at else ""

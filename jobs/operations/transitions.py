@@ -199,7 +199,7 @@ def _write(moves: Sequence[Move]) -> None:
 def _withdraw_waits(ended: Sequence[Job]) -> None:
     """Nobody wakes or answers what has ended. A callback of a job that ran to its end is refused when it comes."""
     if ended:
-        open_ = Wait.objects.filter(job__in=ended, state=WaitState.OPEN)
+        open_ = Wait.objects.open().filter(job__in=ended)
         open_.update(state=WaitState.WITHDRAWN)
 
 

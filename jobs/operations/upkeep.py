@@ -30,8 +30,6 @@ from jobs.states import FINAL, Status
 BATCH = 200
 """The most requests that are deleted in one transaction."""
 
-BEFORE_START = (Status.SCHEDULED, Status.PENDING, Status.QUEUED)
-
 for _action in ("queue.drained", "queue.cleaned", "job.cancelled"):
     audit.register_action(_action)
 
@@ -57,7 +55,7 @@ def needed(root_ids: Collection[int]) -> set[int]:
 def _needed() -> Q:
     """Its idempotency key is still good, or what has not begun depends on it or on what it called."""
     keys = IdempotencyKey.objects.filter(job=OuterRef("pk"), at__gte=_ago(settings.CONFIG.idempotency_seconds))
-    waiting = Dependency.objects.filter(job__status__in=BEFORE_START, job__started_at=None)
+    waiting = Dependency.objects.filter(job__started_at=None, job__finished_at=None)
     itself, called = waiting.filter(on=OuterRef("pk")), waiting.filter(on__root=OuterRef("pk"))
     return Q(Exists(keys)) | Q(Exists(itself)) | Q(Exists(called))
 
@@ -131,7 +129,7 @@ def _forget_dependencies() -> None:
 
 def drain(queue: str, *, by: Operator) -> int:
     """Call off every request of which a job waits in this queue for its first start; how many. What runs goes on."""
-    waiting = Job.objects.filter(queue=queue, status__in=BEFORE_START, started_at=None)
+    waiting = Job.objects.not_begun().filter(queue=queue)
     roots = {root or pk for pk, root in waiting.values_list("pk", "root")}
     by = replace(by, bulk=str(uuid7()))
     drained = sum(_call_off(pk, by) for pk in sorted(roots))

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from django.conf import settings
 from django.db.models.functions import Now
 
+from jobs.clock import until_due
 from jobs.events.ledger import ledger
 from jobs.models import Job
 from jobs.operations.transitions import Move, apply, lock
 from jobs.states import Status
 
 BATCH = 200
-BEFORE_START = (Status.SCHEDULED, Status.PENDING, Status.QUEUED)
 
 
 def run_expiry() -> float:
     """End one batch; seconds until the next look."""
-    late = Job.objects.filter(status__in=BEFORE_START, started_at=None, expires_at__lt=Now()).order_by("expires_at")
+    waiting = Job.objects.not_begun()
+    seconds = until_due(waiting, "expires_at")
+    late = waiting.filter(expires_at__lte=Now()).order_by("expires_at")
     found = list(late.values_list("pk", "lane_id", "parent_id")[:BATCH])
     if not found:
-        return settings.CONFIG.tick_seconds
+        return seconds
     error = {"code": "expired", "detail": "the job was not started in time"}
     with ledger(lanes={lane for _, lane, _ in found if lane is not None}) as book:
         rows = lock([pk for pk, _, _ in found] + [parent for *_, parent in found if parent is not None])
-        jobs = [rows[pk] for pk, _, _ in found if rows[pk].status in BEFORE_START and rows[pk].started_at is None]
+        jobs = [rows[pk] for pk, _, _ in found if rows[pk].started_at is None and not rows[pk].ended]
         moves = [Move(job, Status.EXPIRED, "job.expired", changes={"error": error}) for job in jobs]
         apply(book, moves, parents=rows)
-    return 0.0 if len(found) == BATCH else settings.CONFIG.tick_seconds
+    return 0.0 if len(found) == BATCH else seconds

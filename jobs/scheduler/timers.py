@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobs.clock import until_due
-from jobs.models_waits import Wait, WaitState
+from jobs.models_waits import Wait
 from jobs.operations.answers import wake
 
 BATCH = 200
@@ -11,5 +11,5 @@ BATCH = 200
 
 def run_timers() -> float:
     """Wake one batch; seconds until the next look."""
-    seconds = until_due(Wait.objects.filter(state=WaitState.OPEN), "due_at")
+    seconds = until_due(Wait.objects.open(), "due_at")
     return 0.0 if wake(BATCH) == BATCH else seconds

@@ -8,7 +8,7 @@ from django.db.models import DurationField, ExpressionWrapper, F, Min, Value
 from django.db.models.functions import Now
 
 from jobs.models import Job, Wait
-from jobs.models_waits import WaitQuerySet, WaitState
+from jobs.models_waits import WaitQuerySet
 from jobs.scheduler.due import run_due
 from jobs.scheduler.expiry import run_expiry
 from jobs.scheduler.timers import run_timers
@@ -43,4 +43,4 @@ def pass_to_next() -> bool:
 
 
 def _open() -> WaitQuerySet:
-    return Wait.objects.filter(state=WaitState.OPEN, due_at__isnull=False)
+    return Wait.objects.open().filter(due_at__isnull=False)

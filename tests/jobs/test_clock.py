@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
 from django.db.models import F
 
 from jobs import schedules
@@ -15,11 +16,12 @@ from jobs.clock import in_seconds, until_due
 from jobs.models import Job, Wait
 from jobs.operations.enqueue import enqueue
 from jobs.operations.schedules import create
-from jobs.scheduler.loop import Scheduler
+from jobs.scheduler.loop import Scheduler, services
 from jobs.states import Status
 from jobs.testing import run_next
 from tests.jobs.durable import NAP, RECEIVER, Wish
 from tests.jobs.kinds import ECHO, Plan
+from tests.touched import sqlite_scans
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -73,10 +75,20 @@ def test_whose_time_comes_between_two_ticks_goes_on_then() -> None:
     asleep, waiting = enqueue(NAP, Wish(seconds=60)), enqueue(RECEIVER, Wish())
     run_next()
     run_next()
-    delayed = scheduled(seconds=60)
+    delayed, expiring = scheduled(seconds=60), enqueue(ECHO, Plan(), expires_in=timedelta(seconds=60))
     once_an_hour = {"job_type": "test_echo", "interval_seconds": 3600, "starts_at": datetime.now(UTC) + SOON}
     create(name="hourly", fields=once_an_hour, by=None)
     Job.objects.filter(pk=delayed.pk).update(scheduled_at=in_seconds(SOON.total_seconds()))
+    Job.objects.filter(pk=expiring.pk).update(expires_at=in_seconds(SOON.total_seconds()))
     Wait.objects.filter(job__in=[asleep, waiting]).update(due_at=in_seconds(SOON.total_seconds()))
     with a_scheduler():
         wait_until(lambda: Job.objects.filter(status=Status.QUEUED).count() == 4)
+        wait_until(lambda: Job.objects.get(pk=expiring.pk).status == Status.EXPIRED)
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL is asked how many rows it has read")
+def test_on_sqlite_too_the_scheduler_finds_by_index_whose_time_has_come() -> None:
+    scheduled(hours=1)
+    enqueue(ECHO, Plan(), expires_in=timedelta(hours=1))
+    for service in services().values():
+        assert sqlite_scans("jobs_job", service) == []

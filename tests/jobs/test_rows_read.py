@@ -193,6 +193,10 @@ def test_the_scheduler_reads_only_the_jobs_that_something_becomes_of() -> None:
     first = enqueue(ECHO, Plan())
     after = [enqueue(ECHO, Plan(), depends_on=[first]) for _ in range(20)]
     Job.objects.filter(pk=first.pk).update(status=Status.COMPLETED, finished_at=Now())  # as if it had told nobody
+    for time_to_start in (timedelta(hours=-1), timedelta(hours=1)):  # of those who began in time, and wait for a person
+        began = [job.pk for job in enqueue_many(ECHO, [Plan()] * 1000, expires_in=timedelta(hours=1))]
+        in_time = {"started_at": Now(), "expires_at": Now() + time_to_start}
+        Job.objects.filter(pk__in=began).update(status=Status.WAITING, ticketed=False, **in_time)
 
     def work() -> dict[str, int | list[str]]:
         reading, worker = Reading(), leases.register(name="w", queues=["system"], slots=100)

@@ -24,6 +24,6 @@ class Command(ConsoleCommand):
     def handle(self, *args: Any, queue: str, yes: bool, **options: Any) -> None:
         queues.known_queue(queue)
         if not yes:
-            waiting = Job.objects.filter(queue=queue, status__in=upkeep.BEFORE_START, started_at=None).count()
+            waiting = Job.objects.not_begun().filter(queue=queue).count()
             raise CommandError(f"{waiting} jobs wait in {queue}; --yes calls their requests off")
         self.stdout.write(f"{upkeep.drain(queue, by=at_the_console())} requests were called off.")
