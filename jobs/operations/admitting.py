@@ -188,21 +188,21 @@ def _claim(vendor: str) -> statements.Twofold:
             FROM l WHERE l.name IN (SELECT name FROM needs)
         ),
         shut AS MATERIALIZED (SELECT queue, key FROM needs JOIN room ON room.name = needs.name WHERE room.free <= 0),
-        short AS MATERIALIZED (SELECT 1 FROM room WHERE asked > free),
+        short AS MATERIALIZED (SELECT name, free FROM room WHERE asked > free),
         hoping AS MATERIALIZED (
             SELECT * FROM asking
             WHERE EXISTS (SELECT 1 FROM short) AND (queue, key) NOT IN (SELECT queue, key FROM shut)
         ),
         ranked AS MATERIALIZED (
-            SELECT h.id, room.free, row_number() OVER (PARTITION BY room.name ORDER BY h.n) AS rank
-            FROM room JOIN needs ON needs.name = room.name
-            JOIN hoping h ON h.queue = needs.queue AND h.key = needs.key WHERE room.asked > room.free
+            SELECT h.id, short.free, row_number() OVER (PARTITION BY short.name ORDER BY h.n) AS rank
+            FROM short JOIN needs ON needs.name = short.name
+            JOIN hoping h ON h.queue = needs.queue AND h.key = needs.key
         ),
         fitting AS MATERIALIZED (SELECT * FROM hoping WHERE id NOT IN (SELECT id FROM ranked WHERE rank > free)),
         used_up AS MATERIALIZED (
-            SELECT room.name FROM room WHERE room.asked > room.free AND room.free <= (
+            SELECT name FROM short WHERE free <= (
                 SELECT count(*) FROM fitting a JOIN needs ON needs.queue = a.queue AND needs.key = a.key
-                WHERE needs.name = room.name
+                WHERE needs.name = short.name
             )
         ),
         told AS MATERIALIZED (

@@ -71,7 +71,7 @@ class Scheduler:
     def _turn(self) -> float:
         """Run what is due; seconds until something is due again."""
         try:
-            self._lead()
+            self._ask_for_the_lead()
             if self._leads:
                 self.tick()
         except Error:
@@ -81,7 +81,7 @@ class Scheduler:
         due = min(self._renew, *self._next.values()) if self._leads else self._renew
         return max(due - time.monotonic(), 0.0)
 
-    def _lead(self) -> None:
+    def _ask_for_the_lead(self) -> None:
         """Take or renew the leadership once a tick."""
         if (now := time.monotonic()) < self._renew:
             return

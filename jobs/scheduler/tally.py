@@ -65,7 +65,10 @@ def _settled() -> QuerySet[JobEvent]:
 
 
 def _counted(cursor: int, top: int) -> list[Rollup]:
-    """What happened, and how long jobs that came to a result took: grouped by the database, added up here."""
+    """What happened, and how long jobs that came to a result took: grouped by the database, added up here.
+
+    Not by a plan that a connection keeps, which would be one for any range, but planned for this one.
+    """
     counts: Counter[tuple[datetime, str, str]] = Counter()
     times: defaultdict[tuple[datetime, str, str], Times] = defaultdict(Times)
     with connection.cursor() as found:
@@ -83,7 +86,7 @@ def _counted(cursor: int, top: int) -> list[Rollup]:
 
 @cache
 def _groups(vendor: str) -> str:
-    """Told of every job that there is: as rows, each would cost more here than its end costs a worker."""
+    """Told of every job that there is: as rows, each would cost about as much here as its end costs a worker."""
     total, service = sql.seconds("e.at", "j.created_at"), sql.seconds("e.at", "COALESCE(j.started_at, j.created_at)")
     return f"""
         WITH told AS MATERIALIZED (

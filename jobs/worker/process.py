@@ -54,7 +54,8 @@ class Worker:
         self.line = line(queues, name=self.name)
         self.slots = Slots(slots, self._ended)
         self.completer = Completer(self._stored, more=lambda: self.slots.behind)
-        self._more = False  # whether the last look found as much as it could take: then there is more, most likely
+        self._more = False  # whether the last pop brought as much as it could: then there is more, most likely
+        self._behind = False  # the same of the last look into the record
         self._alone = True  # whether the last jobs had no scope: then the next have none either, most likely
         self._left = max_jobs if max_jobs is not None else sys.maxsize
         self._burst = burst
@@ -160,6 +161,7 @@ class Worker:
         finally:
             self.slots.free(taken - len(jobs))
         if jobs:
+            failpoint("after_claim")
             self._alone = all(job.scope_id is None for job in jobs)
         self.slots.start(jobs)
         self._left -= len(jobs)
@@ -172,6 +174,10 @@ class Worker:
         return not (self.slots.claims() or Job.objects.filter(queue__in=queues, status=Status.QUEUED).exists())
 
     def _get(self, limit: int) -> list[Job]:
+        if self._behind:  # more may run than have tickets: the record says what is next, and no pop says better
+            return self._next(limit, ticketed=[True, False])
+        if not self._more and time.monotonic() - self._last_poll >= self.poll_seconds and (found := self._poll(limit)):
+            return found
         tickets = self.line.pop(limit, wait=not self._more)
         if not self.pulse.trusted:  # it was stopped meanwhile; the sweep finds what was popped in vain
             return []
@@ -180,27 +186,23 @@ class Worker:
         failpoint("after_pop")
         jobs = leases.claim(tickets, worker_id=self.pulse.worker_id, alone=self._alone) if tickets else []
         more, self._more = self._more, len(tickets) == limit
-        if more and not self._more:  # more may run than have tickets: those come next
+        if more and not self._more:  # those come next who have none
             jobs += self._next(limit - len(jobs), ticketed=[False])
-        elif not self._more and time.monotonic() - self._last_poll >= self.poll_seconds:
-            jobs += self._poll(limit - len(jobs))
-        failpoint("after_claim")
         return jobs
 
     def _poll(self, limit: int) -> list[Job]:
         """Tickets may have been lost, or handed out by nobody: look into the database once in a while."""
         self._last_poll = time.monotonic()
-        self._more = False
         return self._next(limit, ticketed=[True, False]) if leases.any_next(self.queues) else []
 
     def _next(self, limit: int, *, ticketed: list[bool]) -> list[Job]:
         worker = self.pulse.worker_id
         found = leases.take_next(self.queues, limit=limit, worker_id=worker, ticketed=ticketed, alone=self._alone)
-        self._more = found.more
+        self._behind = found.more
         return found.jobs
 
     def _pause(self) -> list[Job]:
-        if not self._more:
+        if not self._behind:
             self._stopping.wait(self.poll_seconds / 4)
         return []
 
