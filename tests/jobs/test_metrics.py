@@ -7,11 +7,13 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
 import yaml
 from django.contrib.auth.models import User
+from django.db import connection
 from django.db.models import F
 from django.test import Client as Browser
 from django.utils import timezone
@@ -197,6 +199,26 @@ def test_what_a_result_took_is_counted_by_its_minute_and_bucket() -> None:
     assert (rows["job.completed"].count, rows["job.completed"].buckets) == (3, [])
     assert (rows["total"].count, round(rows["total"].seconds, 2), filled(rows["total"])) == (3, 50, {0.005: 1, 30: 2})
     assert (round(rows["service"].seconds, 2), filled(rows["service"])) == (20.2, {0.005: 1, 0.25: 1, 30: 1})
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite does not say how many rows there are")
+def test_counting_a_hundred_jobs_fetches_a_row_for_each_kind_of_end() -> None:
+    jobs = enqueue_many(ECHO, [Plan()] * 100)
+    run_until_idle()
+    JobEvent.objects.update(at=F("at") - timedelta(days=1))
+    for n, job in enumerate(jobs):
+        Job.objects.filter(pk=job.pk).update(created_at=F("created_at") - timedelta(days=1, milliseconds=n))
+    fetched: list[int] = []
+
+    def note(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        result = execute(sql, params, many, context)
+        fetched.append(context["cursor"].rowcount)
+        return result
+
+    with connection.execute_wrapper(note):
+        tally()
+    assert sum(Rollup.objects.filter(measure="job.completed").values_list("count", flat=True)) == 100
+    assert sum(fetched) < 50
 
 
 def filled(row: Rollup) -> dict[float, int]:
