@@ -196,6 +196,8 @@ class Worker:
         return self._next(limit, ticketed=[True, False]) if leases.any_next(self.queues) else []
 
     def _next(self, limit: int, *, ticketed: list[bool]) -> list[Job]:
+        if not self.pulse.trusted:  # it was stopped while it looked whether there is any
+            return []
         worker = self.pulse.worker_id
         found = leases.take_next(self.queues, limit=limit, worker_id=worker, ticketed=ticketed, alone=self._alone)
         self._behind = found.more

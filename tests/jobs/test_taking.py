@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import pytest
 from django.db import connection
@@ -139,6 +140,35 @@ def test_a_trickle_of_tickets_does_not_keep_a_worker_from_what_has_none(config: 
     without_tickets()
     take(9, Trickle())
     assert Job.objects.filter(pk__in=[job.pk for job in waiting], status=Status.COMPLETED).count() == 3
+
+
+def test_a_worker_that_was_stopped_while_it_looked_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    (job,) = ask(1)
+    without_tickets()
+    worker, any_next = Worker(["system"], slots=1), leases.any_next
+    heart = Heart(worker_id=leases.register(name="w", queues=["system"], slots=1).pk)
+    monkeypatch.setattr(worker, "line", Silent())
+    monkeypatch.setattr(worker, "pulse", heart, raising=False)
+
+    def stop(queues: list[str]) -> bool:
+        heart.trusted = False
+        return any_next(queues)
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(leases, "any_next", stop)
+        assert worker._poll(1) == []
+    heart.trusted = True
+    assert worker._poll(1) == [job]
+    worker.completer.close(1.0)
+    worker.slots.close()
+
+
+@dataclass
+class Heart:
+    """A pulse that beats when it is told to."""
+
+    worker_id: int
+    trusted: bool = True
 
 
 def test_no_queue_is_always_last_where_nobody_hands_out_tickets() -> None:
