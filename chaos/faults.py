@@ -6,6 +6,7 @@ WEIGHTS = {
     "job's process killed": 6,
     "scheduler killed": 10,
     "worker paused beyond its lease": 10,
+    "scheduler paused beyond its lease": 8,
     "Redis flushed": 15,
     "Redis out of memory": 5,
     "Redis killed": 8,

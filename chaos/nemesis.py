@@ -7,7 +7,7 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 
 from django.db import Error, connection
@@ -76,7 +76,8 @@ class Nemesis:
             "worker stopped": self._stop_worker,
             "job's process killed": self._kill_child,
             "scheduler killed": self._kill_scheduler,
-            "worker paused beyond its lease": self._pause_worker,
+            "worker paused beyond its lease": lambda: self._pause_one_of(self._herd.workers),
+            "scheduler paused beyond its lease": lambda: self._pause_one_of(self._herd.schedulers),
             "Redis flushed": self._bed.flush_redis,
             "Redis out of memory": self._fill_redis,
         }
@@ -117,8 +118,9 @@ class Nemesis:
     def _kill_scheduler(self) -> None:
         self._herd.signal(self._rng.choice(self._herd.schedulers), signal.SIGKILL)
 
-    def _pause_worker(self) -> None:
-        name = self._rng.choice(self._herd.workers)
+    def _pause_one_of(self, names: Sequence[str]) -> None:
+        """For longer than a worker's lease, which is the longest."""
+        name = self._rng.choice(names)
         self._herd.signal(name, signal.SIGSTOP)
         self._paused[name] += 1
         self._later(PAUSE_LEASES * self._lease_seconds, lambda: self._wake(name))
