@@ -61,7 +61,7 @@ class Processes:
 
     def stop(self) -> None:
         for process in self._processes:
-            process.terminate()
+            process.send_signal(signal.SIGTERM)
         for process in self._processes:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(STOP_SECONDS)

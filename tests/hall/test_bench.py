@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +19,7 @@ from bench.aims import AHEAD, AIMS, OURS, Aim, verdicts
 from bench.bed import Bed, Kind
 from bench.measures import Measure, Row, latencies, percentile, row
 from bench.memory import peak, session
-from bench.ours import chat, crowd, lanes, limits, operations, submit, watch
+from bench.ours import chat, crowd, lanes, limits, operations, stack, submit, watch
 from bench.run import Run
 from bench.systems import bodies, catalog, installed, ours, processes, servers
 from bench.systems.catalog import SYSTEMS
@@ -27,7 +28,9 @@ from bench.systems.system import Command
 from bench.table import lines
 from bench.workloads import backlog, drain, flood, sleep, start
 from bench.workloads.catalog import QUEUES
-from tests.processes import database_url
+from queueproject.stack.commands import PROJECT
+from queueproject.testing.nursery import Child, Nursery
+from tests.processes import Stack, database_url
 from tests.waiting import wait_until
 
 
@@ -160,8 +163,14 @@ class Small(Ours):
 
 
 @pytest.fixture
-def _brief(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, config: Callable[..., None]) -> None:
+def _brief(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, config: Callable[..., None], nursery: Nursery) -> None:
     """The same workloads with hardly any load, in processes that know the benchmark's job types."""
+
+    def spawn(self: processes.Processes, command: Command) -> Child:
+        return nursery.start(command, environment=os.environ, directory=PROJECT, log=tmp_path / "workers.log")
+
+    monkeypatch.setattr(processes.Processes, "_spawn", spawn)
+    monkeypatch.setattr(stack, "Stack", partial(Stack, nursery=nursery))
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "bench.ours.settings")
     monkeypatch.setenv("DATABASE_URL", database_url())
     monkeypatch.setenv("TMPDIR", str(tmp_path))
@@ -180,7 +189,7 @@ def _brief(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, config: Callable[...
         (flood, "JOBS", 20),
         (lanes, "LANES", 5),
         (lanes, "EACH", 4),
-        (limits, "JOBS", 20),
+        (limits, "JOBS", 300),
         (limits, "ROUNDS", 1),
         (limits, "SEEN_SECONDS", 0.1),
         (backlog, "WAITING", 20),
