@@ -16,7 +16,7 @@ LONGEST_SECONDS = 400
 
 def test_nothing_is_lost_doubled_or_out_of_order_under_fire() -> None:
     database = os.environ.get("TEST_DATABASE", "sqlite")
-    options = ["--seed", "1", "--jobs", "200", "--seconds", "12", "--every", "0.8", "--database", database]
+    options = ["--seed", "1", "--jobs", "200", "--seconds", "9", "--every", "0.8", "--database", database]
     run = subprocess.run(
         manage("chaos", *options), cwd=PROJECT, capture_output=True, text=True, timeout=LONGEST_SECONDS, check=False
     )
