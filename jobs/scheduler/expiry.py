@@ -24,7 +24,7 @@ def run_expiry() -> float:
     error = {"code": "expired", "detail": "the job was not started in time"}
     with ledger(lanes={lane for _, lane, _ in found if lane is not None}) as book:
         rows = lock([pk for pk, _, _ in found] + [parent for *_, parent in found if parent is not None])
-        jobs = [rows[pk] for pk, _, _ in found if rows[pk].started_at is None and not rows[pk].ended]
+        jobs = [rows[pk] for pk, *_ in found if pk in rows and rows[pk].started_at is None and not rows[pk].ended]
         moves = [Move(job, Status.EXPIRED, "job.expired", changes={"error": error}) for job in jobs]
         apply(book, moves, parents=rows)
     return 0.0 if len(found) == BATCH else seconds

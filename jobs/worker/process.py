@@ -54,8 +54,8 @@ class Worker:
         self.line = line(queues, name=self.name)
         self.slots = Slots(slots, self._ended)
         self.completer = Completer(self._stored, more=lambda: self.slots.behind)
-        self._more = False  # whether the last pop brought as much as it could: then there is more, most likely
-        self._behind = False  # the same of the last look into the record
+        self._more = False  # whether the last look found as much as it could take: then there is more, most likely
+        self._short_until = 0.0  # the line had less than could be taken: until then nothing is expected of it
         self._alone = True  # whether the last jobs had no scope: then the next have none either, most likely
         self._left = max_jobs if max_jobs is not None else sys.maxsize
         self._burst = burst
@@ -174,9 +174,10 @@ class Worker:
         return not (self.slots.claims() or Job.objects.filter(queue__in=queues, status=Status.QUEUED).exists())
 
     def _get(self, limit: int) -> list[Job]:
-        if self._behind:  # more may run than have tickets: the record says what is next, and no pop says better
+        now = time.monotonic()
+        if self._more and now < self._short_until:  # more may run than have tickets: the record says what is next
             return self._next(limit, ticketed=[True, False])
-        if not self._more and time.monotonic() - self._last_poll >= self.poll_seconds and (found := self._poll(limit)):
+        if not self._more and now - self._last_poll >= self.poll_seconds and (found := self._poll(limit)):
             return found
         tickets = self.line.pop(limit, wait=not self._more)
         if not self.pulse.trusted:  # it was stopped meanwhile; the sweep finds what was popped in vain
@@ -187,12 +188,14 @@ class Worker:
         jobs = leases.claim(tickets, worker_id=self.pulse.worker_id, alone=self._alone) if tickets else []
         more, self._more = self._more, len(tickets) == limit
         if more and not self._more:  # those come next who have none
+            self._short_until = now + self.poll_seconds
             jobs += self._next(limit - len(jobs), ticketed=[False])
         return jobs
 
     def _poll(self, limit: int) -> list[Job]:
         """Tickets may have been lost, or handed out by nobody: look into the database once in a while."""
         self._last_poll = time.monotonic()
+        self._more = False
         return self._next(limit, ticketed=[True, False]) if leases.any_next(self.queues) else []
 
     def _next(self, limit: int, *, ticketed: list[bool]) -> list[Job]:
@@ -200,11 +203,11 @@ class Worker:
             return []
         worker = self.pulse.worker_id
         found = leases.take_next(self.queues, limit=limit, worker_id=worker, ticketed=ticketed, alone=self._alone)
-        self._behind = found.more
+        self._more = found.more
         return found.jobs
 
     def _pause(self) -> list[Job]:
-        if not self._behind:
+        if not self._more:
             self._stopping.wait(self.poll_seconds / 4)
         return []
 

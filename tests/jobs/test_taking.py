@@ -121,17 +121,17 @@ def test_who_is_held_back_by_a_limit_does_not_keep_a_worker_from_those_behind(co
 @pytest.mark.usefixtures("_few_may_start")
 def test_nor_while_redis_is_away(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     config(poll_seconds=0.001)
-    paused_behind: list[bool] = []
+    paused_with_more: list[bool] = []
     pause = Worker._pause
 
     def noted(worker: Worker) -> list[Job]:
-        paused_behind.append(worker._behind)
+        paused_with_more.append(worker._more)
         return pause(worker)
 
     monkeypatch.setattr(Worker, "_pause", noted)
     take(5, Away())
     assert held_back() >= 4 * 7
-    assert all(paused_behind)
+    assert all(paused_with_more)
 
 
 def test_a_trickle_of_tickets_does_not_keep_a_worker_from_what_has_none(config: Config) -> None:
@@ -140,6 +140,38 @@ def test_a_trickle_of_tickets_does_not_keep_a_worker_from_what_has_none(config: 
     without_tickets()
     take(9, Trickle())
     assert Job.objects.filter(pk__in=[job.pk for job in waiting], status=Status.COMPLETED).count() == 3
+
+
+class Stale(Silent):
+    """Full of tickets of jobs that are gone, as after a while in which nobody looked at it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.pops = [Ticket(0, n) for n in range(50)], 0
+
+    def pop(self, limit: int, *, wait: bool) -> list[Ticket] | None:
+        self.waits, self.pops = self.waits + wait, self.pops + 1
+        popped, self.left = self.left[:limit], self.left[limit:]
+        return popped
+
+
+def test_in_a_backlog_a_worker_asks_the_list_no_more_once_it_was_short(config: Config) -> None:
+    config(poll_seconds=60)
+    ask(40)
+    without_tickets()
+    line = Stale()
+    line.left.clear()
+    take(40, line, slots=2)
+    assert line.pops == 1
+
+
+def test_but_once_in_a_while_so_that_no_list_grows_however_long_the_backlog_lasts(config: Config) -> None:
+    config(poll_seconds=0.001)
+    ask(40)
+    without_tickets()
+    line = Stale()
+    take(40, line, slots=2)
+    assert not line.left
 
 
 def test_a_worker_that_was_stopped_while_it_looked_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
