@@ -11,7 +11,8 @@ from django.db.models.functions import Cast, Concat
 from approvals.models import Approval, ApprovalDecision
 from approvals.states import OPEN, Kind, Status
 from jobs.invariants import MOST_ROWS, Row, ago
-from jobs.models import Job, JobStep, StepKind
+from jobs.models import Job
+from jobs.models_steps import JobStep, StepKind
 from jobs.states import OPEN as JOB_OPEN
 from jobs.states import Status as JobStatus
 

@@ -142,7 +142,8 @@ def _until_quiet() -> None:
     """Until nothing is open, or nothing has moved for ``PATIENCE_SECONDS``."""
     from django.db import Error, connection
 
-    from jobs.models import Job, JobEvent
+    from jobs.models import Job
+    from jobs.models_events import JobEvent
 
     moved_at, last = time.monotonic(), -1
     while time.monotonic() - moved_at < PATIENCE_SECONDS:

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from chaos.jobtypes import ALONE, PART, Tale
 from jobs.context import JobContext
 from jobs.errors import ChildFailed, PermanentError
-from jobs.models import JobLog
+from jobs.models_steps import JobLog
 from jobs.registry import Call
 
 EFFECT = "effect"

@@ -16,7 +16,7 @@ from chaos.bed import Bed
 from chaos.faults import WEIGHTS
 from chaos.handlers import process
 from chaos.herd import Herd
-from jobs.models import JobLog
+from jobs.models_steps import JobLog
 
 STEP_SECONDS = 0.05
 PAUSE_LEASES = 2.2

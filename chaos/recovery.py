@@ -10,7 +10,9 @@ from django.db.models import Q, QuerySet
 
 from chaos.handlers import process
 from chaos.nemesis import Struck
-from jobs.models import JobEvent, JobLog, Worker
+from jobs.models import Worker
+from jobs.models_events import JobEvent
+from jobs.models_steps import JobLog
 
 Recovered = Callable[[datetime, int], Iterator[float]]
 

@@ -15,8 +15,10 @@ from chaos.handlers import EFFECT
 from chaos.jobtypes import ALONE, PART, TALE
 from chaos.steward import Steward
 from jobs import invariants
-from jobs.models import Job, JobEvent, JobLog
+from jobs.models import Job
+from jobs.models_events import JobEvent
 from jobs.models_limits import Limit
+from jobs.models_steps import JobLog
 from jobs.operations import permits
 from jobs.states import FINAL, Status
 

@@ -13,7 +13,9 @@ from django.utils.safestring import SafeString
 from jobs.admin_actions import JobActions
 from jobs.admin_finding import Finding, QueueFilter, TagFilter, TypeFilter
 from jobs.admin_live import JobLive
-from jobs.models import Job, JobEvent, JobLog, JobStep, Worker
+from jobs.models import Job, Worker
+from jobs.models_events import JobEvent
+from jobs.models_steps import JobLog, JobStep
 from jobs.models_workflows import Confirmation, WorkflowStep
 from jobs.progress import step_of, with_step
 from jobs.rules import may_inspect

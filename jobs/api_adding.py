@@ -14,7 +14,8 @@ from accounts.authentication import CAN_OPERATE
 from jobs.api_operator import operator, router
 from jobs.api_shown import JobOut, detail
 from jobs.errors import Invalid
-from jobs.models import IfDead, Job
+from jobs.models import Job
+from jobs.models_dependencies import IfDead
 from jobs.operations import asking, operating
 from jobs.operations.asking import OptionFields
 from jobs.operations.operator import Operator

@@ -17,7 +17,9 @@ from jobs.api_operator import Name, operator, router
 from jobs.api_shown import JobOut, JobRow, Logs, Timeline, detail, row, told
 from jobs.errors import NotFound
 from jobs.lookup import one
-from jobs.models import Job, JobEvent, JobLog
+from jobs.models import Job
+from jobs.models_events import JobEvent
+from jobs.models_steps import JobLog
 from jobs.operations import operating
 
 Limit = QueryEx[int, P(ge=1, le=200)]

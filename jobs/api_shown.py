@@ -9,7 +9,8 @@ from uuid import UUID
 
 from ninja import Field, Schema
 
-from jobs.models import Job, JobEvent
+from jobs.models import Job
+from jobs.models_events import JobEvent
 from jobs.operations.operator import Operator
 from jobs.rules import may_inspect
 from jobs.why import why_waiting

@@ -12,7 +12,8 @@ from django.db.models import CharField, JSONField, Model, Q, TextField
 from django.db.models.functions import Cast, Length
 
 from jobs.invariants import MOST_ROWS, Row
-from jobs.models import Job, JobLog, JobStep
+from jobs.models import Job
+from jobs.models_steps import JobLog, JobStep
 
 REWRITTEN = 2
 """PostgreSQL writes JSON in its own way, which may take more room than what was measured."""

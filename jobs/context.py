@@ -28,7 +28,8 @@ from jobs.ephemeral import Chunks, Ephemeral
 from jobs.errors import ChildFailed, HandlerMisuse, PermanentError, TimedOut
 from jobs.events.ledger import Ledger, ledger
 from jobs.failpoints import failpoint
-from jobs.models import Job, JobStep, StepKind
+from jobs.models import Job
+from jobs.models_steps import JobStep, StepKind
 from jobs.operations import answers, callbacks, logs, waits
 from jobs.operations.leases import lock_held
 from jobs.operations.transitions import record_step

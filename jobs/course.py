@@ -10,7 +10,8 @@ from django.db import connection
 from jobs.errors import HandlerMisuse, PermanentError, StepMismatch
 from jobs.guard import WriteGuard
 from jobs.memory import Memory
-from jobs.models import Job, JobStep, StepKind
+from jobs.models import Job
+from jobs.models_steps import JobStep, StepKind
 from jobs.operations.leases import CancelRequested, LeaseLost
 
 

@@ -10,7 +10,7 @@ from django.conf import settings
 from pydantic import BaseModel
 
 from jobs.errors import HandlerMisuse, TimedOut
-from jobs.models import StepKind
+from jobs.models_steps import StepKind
 from jobs.operations import confirmations, workflow_steps
 from jobs.operations.leases import CancelRequested
 from jobs.results import Ruling

@@ -16,8 +16,11 @@ from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, QuerySet, 
 from django.db.models.functions import Coalesce, Lag, Now
 
 from jobs import limits
-from jobs.models import Dependency, IdempotencyKey, IfDead, Job, JobEvent, JobStep, Lane, Scope, Wait
+from jobs.models import IdempotencyKey, Job, Lane, Scope, Wait
+from jobs.models_dependencies import Dependency, IfDead
+from jobs.models_events import JobEvent
 from jobs.models_limits import Limit
+from jobs.models_steps import JobStep
 from jobs.operations import permits
 from jobs.states import BIRTHS, FINAL, OPEN, TRANSITIONS, Status
 

@@ -7,7 +7,8 @@ from django.db.models.functions import Now
 
 from jobs import limits
 from jobs.invariants import MOST_ROWS, Row, ago, holders
-from jobs.models import Job, JobEvent, Worker
+from jobs.models import Job, Worker
+from jobs.models_events import JobEvent
 from jobs.models_limits import Limit
 from jobs.models_schedules import Schedule
 from jobs.operations import permits

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jobs.errors import HandlerMisuse, StepMismatch
-from jobs.models import Job, JobStep, StepKind
+from jobs.models import Job
+from jobs.models_steps import JobStep, StepKind
 
 NAME_CHARACTERS = 100
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import models
-from django.db.models import OuterRef, Subquery
+from django.db.models import Subquery
 from django.db.models.functions import Now
 from uuid6 import uuid7
 
@@ -309,151 +309,6 @@ class Job(models.Model):
             return None
 
 
-class IfDead(models.TextChoices):
-    """What becomes of a job when one it depends on ends without a result."""
-
-    CANCEL = "cancel"
-    RUN = "run"
-
-
-class DependencyQuerySet(models.QuerySet["Dependency"]):
-    """The statuses are looked up job for job: for a join PostgreSQL may read all jobs there are."""
-
-    def its_status(self, *statuses: Status) -> DependencyQuerySet:
-        """Of jobs with one of these statuses."""
-        return self.alias(its=_status_of("job")).filter(its__in=statuses)
-
-    def on_status(self, *statuses: Status) -> DependencyQuerySet:
-        """On jobs with one of these statuses."""
-        return self.alias(others=_status_of("on")).filter(others__in=statuses)
-
-
-def _status_of(job: str) -> Subquery:
-    return Subquery(Job.objects.filter(pk=OuterRef(job)).values("status"))
-
-
-class Dependency(models.Model):
-    """``job`` may run once ``on`` has ended. Cleanup forgets it when ``job`` has, too."""
-
-    job = models.ForeignKey(Job, on_delete=models.CASCADE, db_index=False, related_name="dependencies")
-    on = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="dependents")
-    if_dead = models.CharField(max_length=10, choices=IfDead.choices, default=IfDead.CANCEL)
-
-    objects = DependencyQuerySet.as_manager()
-
-    class Meta:
-        constraints = (models.UniqueConstraint("job", "on", name="dependency_once"),)
-
-    def __str__(self) -> str:
-        return f"{self.job_id} after {self.on_id}"
-
-
-class JobEvent(models.Model):
-    """One thing that happened. With ``scope`` and ``seq`` it is part of that scope's gapless stream.
-
-    ``data`` is for everyone who sees the scope (``None``: nothing, they get ``hidden``), ``private`` for those who
-    decide there. ``request`` is the root job's public id, ``status`` the request's status as of this event.
-    """
-
-    job = models.ForeignKey(
-        Job, null=True, blank=True, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="events"
-    )
-    scope = models.ForeignKey(
-        Scope,
-        null=True,
-        blank=True,
-        on_delete=models.CASCADE,
-        db_constraint=False,
-        db_index=False,
-        related_name="events",
-    )
-    seq = models.BigIntegerField(null=True, blank=True)
-    event = models.CharField(max_length=50)
-    run = models.PositiveIntegerField(default=1)
-    token = models.PositiveIntegerField(default=0)
-    request = models.UUIDField(null=True, blank=True)
-    kind = models.CharField(max_length=100, blank=True)
-    status = models.CharField(max_length=20, blank=True)
-    data = models.JSONField(null=True, blank=True)
-    private = models.JSONField(null=True, blank=True)
-    at = models.DateTimeField(db_default=Now())
-
-    class Meta:
-        indexes = (models.Index("job", "id", name="job_event_timeline"),)
-        constraints = (
-            models.UniqueConstraint("scope", "seq", name="job_event_seq", condition=models.Q(scope__isnull=False)),
-            models.UniqueConstraint(
-                "job",
-                "run",
-                "event",
-                name="job_event_final_once",
-                condition=models.Q(
-                    event__in=[
-                        "job.completed",
-                        "job.dead",
-                        "job.cancelled",
-                        "job.expired",
-                        "request.completed",
-                        "request.rejected",
-                        "request.failed",
-                        "request.cancelled",
-                    ]
-                ),
-            ),
-        )
-
-    def __str__(self) -> str:
-        return self.event
-
-
-class StepKind(models.TextChoices):
-    STEP = "step"
-    COMMIT = "commit"
-    IO = "io"
-    CALL = "call"
-    DECIDE = "decide"
-    SLEEP = "sleep"
-    CALLBACK = "callback"
-    ANSWER = "answer"
-
-
-class JobStep(models.Model):
-    """A finished step of a job's run: what it gave, so that it is not run again.
-
-    A failed call is kept for the attempt it failed in only; the next attempt runs it anew.
-    """
-
-    job = models.ForeignKey(Job, on_delete=models.CASCADE, db_index=False, related_name="steps")
-    run = models.PositiveIntegerField(default=1)
-    name = models.CharField(max_length=100)
-    kind = models.CharField(max_length=10, choices=StepKind.choices)
-    attempt = models.PositiveIntegerField()
-    result = models.JSONField(null=True, blank=True)
-    error = models.JSONField(null=True, blank=True)
-    at = models.DateTimeField(db_default=Now())
-
-    class Meta:
-        constraints = (models.UniqueConstraint("job", "run", "name", name="job_step_once"),)
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class JobLog(models.Model):
-    """A line a handler wrote about its work."""
-
-    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="logs", db_index=False)
-    attempt = models.PositiveIntegerField()
-    text = models.TextField()
-    at = models.DateTimeField(db_default=Now())
-
-    class Meta:
-        indexes = (models.Index("job", "id", name="job_log_lines"),)
-
-    def __str__(self) -> str:
-        return self.text
-
-
 class IdempotencyKey(models.Model):
     """The first use of a caller's key for an operation (a job type and a scope), and the job it was given."""
 
@@ -491,11 +346,14 @@ def request_uuid(value: Any) -> uuid.UUID | None:
         return None
 
 
+from jobs.models_dependencies import Dependency, IfDead  # noqa: E402, F401 - one room, one models module
+from jobs.models_events import JobEvent as JobEvent  # noqa: E402
 from jobs.models_limits import Bucket as Bucket  # noqa: E402
 from jobs.models_limits import Limit as Limit  # noqa: E402
 from jobs.models_metrics import Incident, QueueSettings, Rollup, Tally  # noqa: E402, F401
-from jobs.models_operating import QueueControl as QueueControl  # noqa: E402 - one room, one models module
+from jobs.models_operating import QueueControl as QueueControl  # noqa: E402
 from jobs.models_schedules import Schedule, ScheduleTick  # noqa: E402, F401
+from jobs.models_steps import JobLog, JobStep, StepKind  # noqa: E402, F401
 from jobs.models_tags import JobTag as JobTag  # noqa: E402
 from jobs.models_waits import Wait as Wait  # noqa: E402
 from jobs.models_workflows import Confirmation, ConfirmationText, WorkflowStep  # noqa: E402, F401

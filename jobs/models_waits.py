@@ -5,7 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.db.models.functions import Now
 
-from jobs.models import Job, StepKind
+from jobs.models import Job
+from jobs.models_steps import StepKind
 
 
 class WaitState(models.TextChoices):

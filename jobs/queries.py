@@ -11,7 +11,8 @@ from jobs import registry
 from jobs.errors import NotFound
 from jobs.eta import eta
 from jobs.lookup import one
-from jobs.models import Job, JobEvent, JobQuerySet
+from jobs.models import Job, JobQuerySet
+from jobs.models_events import JobEvent
 from jobs.states import Status
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from accounts.models import Scope
 from accounts.sockets import Caller, Receive, Send
 from jobs import queries
 from jobs.errors import NotFound
-from jobs.models import JobEvent
+from jobs.models_events import JobEvent
 from jobs.registry import scope_rules
 from jobs.streams.sse import View, serve
 

@@ -23,7 +23,8 @@ from accounts.sockets import Caller, Receive, Send
 from accounts.threads import in_thread
 from jobs.errors import NotFound
 from jobs.lookup import one
-from jobs.models import Job, JobLog
+from jobs.models import Job
+from jobs.models_steps import JobLog
 from jobs.rules import may_inspect
 from jobs.streams.answering import LOST, Ended, Response, answer, counted, headers_of, run
 from jobs.streams.http import Request, respond

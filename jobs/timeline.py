@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from jobs.models import Job, JobEvent
+from jobs.models import Job
+from jobs.models_events import JobEvent
 
 MOST_EVENTS = 200
 """The latest so many are shown."""

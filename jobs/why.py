@@ -10,8 +10,10 @@ from django.db.models.functions import Now
 from django.urls import reverse
 
 from jobs import limits
-from jobs.models import Job, JobEvent, QueueControl, StepKind, Worker
+from jobs.models import Job, QueueControl, Worker
+from jobs.models_events import JobEvent
 from jobs.models_operating import ControlKind
+from jobs.models_steps import StepKind
 from jobs.progress import asked_of
 from jobs.states import OPEN, Status
 

@@ -8,7 +8,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.db.models.fields.json import KeyTextTransform
 
 from jobs.invariants import MOST_ROWS, Row
-from jobs.models import JobEvent
+from jobs.models_events import JobEvent
 from jobs.models_workflows import Confirmation, ConfirmationState, StepState, WorkflowStep
 
 STARTED, COMPLETED = "workflow.step.started", "workflow.step.completed"

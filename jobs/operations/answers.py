@@ -13,7 +13,8 @@ from jobs.clock import in_seconds
 from jobs.events.ledger import Ledger, ledger
 from jobs.failpoints import failpoint
 from jobs.lookup import one
-from jobs.models import Job, JobStep, StepKind, Wait
+from jobs.models import Job, Wait
+from jobs.models_steps import JobStep, StepKind
 from jobs.models_waits import WaitState
 from jobs.operations.leases import lock_held
 from jobs.operations.transitions import Move, apply, lock, record_step, record_steps, resume

@@ -19,7 +19,8 @@ from uuid6 import uuid7
 from jobs import queue_settings
 from jobs.errors import Invalid
 from jobs.instances import made
-from jobs.models import IfDead, Job
+from jobs.models import Job
+from jobs.models_dependencies import IfDead
 from jobs.registry import JobType
 from jobs.storable import is_storable, unstorable
 from jobs.tags import mistake as tags_mistake

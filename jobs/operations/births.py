@@ -9,7 +9,8 @@ from django.conf import settings
 from jobs.errors import Invalid
 from jobs.events.ledger import Ledger
 from jobs.failpoints import failpoint
-from jobs.models import Dependency, IfDead, Job, JobTag, Scope
+from jobs.models import Job, JobTag, Scope
+from jobs.models_dependencies import Dependency, IfDead
 from jobs.operations import admission, dispatch, hot, transitions
 from jobs.operations.asking import Options
 from jobs.operations.circles import waits_for_who_joins

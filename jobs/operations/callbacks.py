@@ -20,7 +20,8 @@ from jobs.errors import Conflict, Forbidden, Gone, HandlerMisuse, Invalid, NotFo
 from jobs.events.ledger import ledger
 from jobs.failpoints import failpoint
 from jobs.lookup import one
-from jobs.models import Job, JobStep, StepKind, Wait
+from jobs.models import Job, Wait
+from jobs.models_steps import JobStep, StepKind
 from jobs.models_waits import WaitState
 from jobs.operations import answers
 from jobs.operations.leases import lock_held

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from django.db.models import Q
 
-from jobs.models import Dependency, Job
+from jobs.models import Job
+from jobs.models_dependencies import Dependency
 from jobs.states import OPEN
 
 

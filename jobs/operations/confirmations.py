@@ -18,7 +18,8 @@ from accounts import audit
 from jobs.clock import in_seconds
 from jobs.errors import Conflict, Forbidden, Invalid
 from jobs.events.ledger import Ledger, ledger
-from jobs.models import Job, StepKind
+from jobs.models import Job
+from jobs.models_steps import StepKind
 from jobs.models_workflows import Confirmation, ConfirmationState, ConfirmationText
 from jobs.operations.answers import give
 from jobs.operations.leases import lock_held

@@ -12,7 +12,8 @@ from django.db.models.functions import Coalesce, Now
 from jobs import registry
 from jobs.errors import Conflict, NotFound
 from jobs.events.ledger import Ledger, ledger
-from jobs.models import Dependency, IfDead, Job
+from jobs.models import Job
+from jobs.models_dependencies import Dependency, IfDead
 from jobs.operations.admission import admit
 from jobs.operations.asking import validated
 from jobs.operations.transitions import Move, apply, cancelled, lock, take_places

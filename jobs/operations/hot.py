@@ -14,7 +14,9 @@ from django.db import connection, connections, models
 
 from jobs import sql, statements
 from jobs.instances import converter, instances, returned
-from jobs.models import IfDead, Job, JobStep, Scope
+from jobs.models import Job, Scope
+from jobs.models_dependencies import IfDead
+from jobs.models_steps import JobStep
 from jobs.operations import fairness
 from jobs.states import BIRTHS, OPEN, Status
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.conf import settings
 
-from jobs.models import Job, JobLog
+from jobs.models import Job
+from jobs.models_steps import JobLog
 
 TRIMMED_EVERY = 100
 """How many lines one claim writes before those that are too many go: a job has at most so many too many."""

@@ -20,7 +20,8 @@ from django.db.models.functions import Now
 
 from jobs import limits, sql, statements
 from jobs.events.ledger import ledger
-from jobs.models import Job, JobEvent
+from jobs.models import Job
+from jobs.models_events import JobEvent
 from jobs.models_limits import Limit
 from jobs.operations import admitting, dispatch
 from jobs.pauses import pauses

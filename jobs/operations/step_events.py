@@ -12,7 +12,8 @@ from typing import Any
 from django.db.models.functions import Now
 
 from jobs.events.ledger import Ledger, ledger
-from jobs.models import Job, JobStep
+from jobs.models import Job
+from jobs.models_steps import JobStep
 from jobs.models_workflows import StepState, WorkflowStep
 
 

@@ -18,7 +18,9 @@ from django.db.models.functions import Now
 
 from jobs import limits, registry
 from jobs.events.ledger import Ledger, LedgerError, ledger
-from jobs.models import Dependency, IfDead, Job, JobStep, Lane, StepKind
+from jobs.models import Job, Lane
+from jobs.models_dependencies import Dependency, IfDead
+from jobs.models_steps import JobStep, StepKind
 from jobs.models_waits import Wait, WaitState
 from jobs.operations import admitting, claiming, dispatch, hot, permits, step_events
 from jobs.states import FINAL, OPEN, TRANSITIONS, RequestStatus, Status

@@ -20,7 +20,9 @@ from uuid6 import uuid7
 from accounts import audit
 from jobs import queue_settings, sql, statements
 from jobs.errors import Conflict, NotFound
-from jobs.models import Dependency, IdempotencyKey, Job, JobEvent, JobQuerySet, QueueControl, Worker
+from jobs.models import IdempotencyKey, Job, JobQuerySet, QueueControl, Worker
+from jobs.models_dependencies import Dependency
+from jobs.models_events import JobEvent
 from jobs.models_operating import ControlKind
 from jobs.operations import controls
 from jobs.operations.operator import Operator

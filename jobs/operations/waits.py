@@ -8,7 +8,8 @@ from typing import Any
 from jobs import registry
 from jobs.events.ledger import Ledger, ledger
 from jobs.failpoints import failpoint
-from jobs.models import Job, StepKind
+from jobs.models import Job
+from jobs.models_steps import StepKind
 from jobs.operations.asking import validated
 from jobs.operations.children import insert_child, insert_children
 from jobs.operations.leases import lock_held

@@ -8,7 +8,8 @@ from django.db.models.functions import Now
 
 from jobs.clock import until_due
 from jobs.events.ledger import Ledger, ledger
-from jobs.models import Dependency, IfDead, Job
+from jobs.models import Job
+from jobs.models_dependencies import Dependency, IfDead
 from jobs.operations.transitions import (
     Move,
     apply,

@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 
 from jobs import sql
 from jobs.measures import BOUNDS, SERVICE_TIME, TOTAL_TIME, Times, added
-from jobs.models import JobEvent
+from jobs.models_events import JobEvent
 from jobs.models_metrics import Rollup, Tally
 
 COUNTED = (

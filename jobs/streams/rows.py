@@ -9,7 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from jobs.lookup import one
-from jobs.models import JobEvent, Scope
+from jobs.models import Scope
+from jobs.models_events import JobEvent
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from typing import Any
 from django.db.models import OuterRef, Subquery
 
 from accounts.threads import in_thread
-from jobs.models import Job, JobLog
+from jobs.models import Job
+from jobs.models_steps import JobLog
 
 Mark = tuple[Any, ...]
 

@@ -10,7 +10,8 @@ from django.db.models.functions import Now
 from jobs.context import JobContext
 from jobs.execution import execute
 from jobs.inline import InlineRuntime, inline_context
-from jobs.models import Job, JobStep, StepKind, Worker
+from jobs.models import Job, Worker
+from jobs.models_steps import JobStep, StepKind
 from jobs.operations import leases
 from jobs.operations.outcomes import settle
 from jobs.scheduler.due import run_due, run_released

@@ -6,7 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from games.models import Game
-from jobs.models import Job, JobEvent
+from jobs.models import Job
+from jobs.models_events import JobEvent
 from jobs.states import Status
 from jobs.streams import Row
 from jobs.streams.rows import COLUMNS

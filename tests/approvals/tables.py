@@ -15,7 +15,8 @@ from pydantic import BaseModel
 from approvals.models import Approval
 from jobs.changes import Change
 from jobs.context import JobContext
-from jobs.models import Job, JobEvent, Lane
+from jobs.models import Job, Lane
+from jobs.models_events import JobEvent
 from jobs.operations.enqueue import enqueue
 from jobs.registry import DecisionPolicy, JobType
 from jobs.results import Rejected

@@ -12,7 +12,9 @@ from approvals.models import Approval, ApprovalDecision, ApprovalVersion
 from approvals.operations import decide
 from approvals.operations.moves import IllegalTransition, move
 from approvals.states import TRANSITIONS, Status
-from jobs.models import Job, JobEvent, JobStep
+from jobs.models import Job
+from jobs.models_events import JobEvent
+from jobs.models_steps import JobStep
 from jobs.testing import run_until_idle
 from tests.approvals.conftest import Cast
 

@@ -14,7 +14,8 @@ from approvals.models import Approval, ApprovalDecision
 from approvals.operations import decide, expire_due, settle_due, undo
 from jobs.errors import Conflict
 from jobs.events.ledger import ledger
-from jobs.models import Job, JobEvent
+from jobs.models import Job
+from jobs.models_events import JobEvent
 from jobs.operations.transitions import Move, apply, lock
 from jobs.states import Status
 from jobs.testing import run_until_idle

@@ -14,7 +14,7 @@ from jobs import registry
 from jobs.changes import Change
 from jobs.context import JobContext
 from jobs.errors import PermanentError, Snooze
-from jobs.models import JobLog
+from jobs.models_steps import JobLog
 from jobs.registry import Call, JobType
 
 

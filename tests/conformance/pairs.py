@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobs.embedded import Embedded
-from jobs.models import Job, JobEvent
+from jobs.models import Job
+from jobs.models_events import JobEvent
 from jobs.operations.enqueue import enqueue
 from jobs.registry import JobType
 from jobs.states import FINAL, Status

@@ -23,9 +23,11 @@ from jobs import invariants, queue_settings
 from jobs.errors import Conflict, Refused
 from jobs.events.ledger import ledger
 from jobs.memory_transport import MemoryTransport
-from jobs.models import Job, JobEvent, JobLog, JobStep, Scope, Worker
+from jobs.models import Job, Scope, Worker
+from jobs.models_events import JobEvent
 from jobs.models_limits import Limit
 from jobs.models_metrics import QueueSettings
+from jobs.models_steps import JobLog, JobStep
 from jobs.operations import answers, callbacks, controls
 from jobs.operations.enqueue import enqueue_many
 from jobs.operations.operator import Operator

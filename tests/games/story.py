@@ -10,7 +10,8 @@ from approvals.models import Approval
 from approvals.operations import decide
 from games.models import Game
 from games.operations import act
-from jobs.models import Job, JobEvent
+from jobs.models import Job
+from jobs.models_events import JobEvent
 from jobs.testing import run_until_idle
 
 

@@ -12,7 +12,8 @@ from django.test import Client
 
 from accounts.models import Scope
 from games.models import Game, Membership
-from jobs.models import Job, JobEvent
+from jobs.models import Job
+from jobs.models_events import JobEvent
 from tests.cast import Cast
 from tests.games.story import ask
 

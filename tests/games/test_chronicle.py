@@ -12,7 +12,8 @@ from games.jobtypes import CHRONICLE, CHRONICLE_NIGHT, Night
 from games.models import Chapter, Game, Turn
 from jobs import invariants
 from jobs.errors import Forbidden
-from jobs.models import Job, JobEvent
+from jobs.models import Job
+from jobs.models_events import JobEvent
 from jobs.operations.confirmations import confirm
 from jobs.operations.enqueue import enqueue
 from jobs.operations.workflows import start

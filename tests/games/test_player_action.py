@@ -11,7 +11,8 @@ from approvals.models import Approval
 from approvals.operations import decide, expire_due
 from games.models import Decisions, Game, Turn
 from games.operations import act
-from jobs.models import Job, JobEvent
+from jobs.models import Job
+from jobs.models_events import JobEvent
 from jobs.testing import replay_check, run_until_idle
 from tests.cast import Cast
 from tests.games.story import ask, event, fresh, result_of, rule, told

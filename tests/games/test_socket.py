@@ -14,7 +14,8 @@ from websockets.exceptions import ConnectionClosed
 
 from accounts.threads import in_thread
 from games.models import Game
-from jobs.models import Job, JobEvent
+from jobs.models import Job
+from jobs.models_events import JobEvent
 from tests import servers
 from tests.games.sockets import TIMEOUT_SECONDS, Client, entered, frame
 from tests.games.watching import act, bearer, tell

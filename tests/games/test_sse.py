@@ -10,7 +10,8 @@ from django.db import OperationalError
 from accounts.threads import in_thread
 from games.models import Game
 from jobs.ephemeral import Ephemeral
-from jobs.models import JobEvent, Scope
+from jobs.models import Scope
+from jobs.models_events import JobEvent
 from jobs.operations import controls
 from jobs.streams import Row, Stream
 from jobs.streams.rows import read_rows

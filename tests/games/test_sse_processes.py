@@ -15,7 +15,8 @@ import pytest
 from accounts.threads import in_thread
 from games.models import Game, Membership
 from jobs.events.ledger import ledger
-from jobs.models import Job, JobEvent
+from jobs.models import Job
+from jobs.models_events import JobEvent
 from tests.games.streams import of_game, of_request
 from tests.games.watching import act, bearer, user
 from tests.processes import Stack

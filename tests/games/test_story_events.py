@@ -15,7 +15,8 @@ from games.operations import act, chat
 from games.story_events import clear, waiting
 from jobs import queue_settings
 from jobs.errors import Refused
-from jobs.models import Job, JobEvent
+from jobs.models import Job
+from jobs.models_events import JobEvent
 from jobs.operations.operator import Operator
 from jobs.testing import replay_check, run_next, run_until_idle
 from queueproject.env import QueueDefaults

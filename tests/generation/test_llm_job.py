@@ -9,7 +9,8 @@ import pytest
 from generation.drafts import Draft
 from generation.jobtypes import LLM_REASON
 from generation.prompts import Prompt
-from jobs.models import Job, JobEvent
+from jobs.models import Job
+from jobs.models_events import JobEvent
 from jobs.operations.enqueue import enqueue
 from jobs.states import Status
 from jobs.testing import run_until_idle, steps_of

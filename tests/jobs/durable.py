@@ -19,7 +19,7 @@ from pydantic import BaseModel, JsonValue
 
 from jobs.context import JobContext
 from jobs.errors import ChildFailed, PermanentError, TimedOut
-from jobs.models import JobLog
+from jobs.models_steps import JobLog
 from jobs.registry import Call, JobType
 
 

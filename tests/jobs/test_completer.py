@@ -10,7 +10,8 @@ import pytest
 from django.db import OperationalError
 
 from jobs.failpoints import arm, disarm
-from jobs.models import Job, JobEvent
+from jobs.models import Job
+from jobs.models_events import JobEvent
 from jobs.operations import leases, permits
 from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.operations.outcomes import Ended

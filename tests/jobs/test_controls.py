@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from jobs.errors import Conflict
-from jobs.models import Job, JobEvent
+from jobs.models import Job
+from jobs.models_events import JobEvent
 from jobs.operations import leases
 from jobs.operations.controls import cancel, revive
 from jobs.operations.enqueue import enqueue

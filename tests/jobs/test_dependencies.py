@@ -9,7 +9,8 @@ from django.db import connection
 
 from jobs import invariants
 from jobs.errors import Conflict, Invalid
-from jobs.models import Dependency, IfDead, Job
+from jobs.models import Job
+from jobs.models_dependencies import Dependency, IfDead
 from jobs.operations import upkeep
 from jobs.operations.controls import cancel, revive
 from jobs.operations.enqueue import enqueue, enqueue_many

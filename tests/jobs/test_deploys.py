@@ -26,7 +26,8 @@ from django.db.migrations.operations.base import Operation
 from accounts import tokens
 from accounts.models import Scope
 from jobs import invariants
-from jobs.models import Job, JobEvent
+from jobs.models import Job
+from jobs.models_events import JobEvent
 from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.states import FINAL, Status
 from queueproject.stack.commands import PROJECT

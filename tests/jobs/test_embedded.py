@@ -11,8 +11,8 @@ import pytest
 from django.db import OperationalError
 
 from jobs.embedded import Embedded
-from jobs.models import JobEvent
 from jobs.models import Worker as WorkerRow
+from jobs.models_events import JobEvent
 from jobs.operations import leases
 from jobs.operations.enqueue import enqueue
 from jobs.scheduler.loop import Scheduler

@@ -11,7 +11,8 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from jobs import statements
-from jobs.models import Job, JobEvent
+from jobs.models import Job
+from jobs.models_events import JobEvent
 from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.operations.outcomes import settle
 from jobs.operations.transitions import lock

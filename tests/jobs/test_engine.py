@@ -14,7 +14,9 @@ from django.db.models.functions import Now
 from jobs import invariants
 from jobs.errors import Conflict, Invalid
 from jobs.events.ledger import LedgerError, ledger
-from jobs.models import IdempotencyKey, Job, JobEvent, JobLog, Lane, Scope
+from jobs.models import IdempotencyKey, Job, Lane, Scope
+from jobs.models_events import JobEvent
+from jobs.models_steps import JobLog
 from jobs.operations import leases
 from jobs.operations.enqueue import enqueue
 from jobs.operations.outcomes import Ended, settle

@@ -14,7 +14,8 @@ from redis import Redis
 from accounts.threads import in_thread
 from jobs.embedded import Embedded
 from jobs.ephemeral import Chunks, Ephemeral
-from jobs.models import Job, JobEvent
+from jobs.models import Job
+from jobs.models_events import JobEvent
 from jobs.operations.enqueue import enqueue
 from jobs.states import Status
 from jobs.streams import hub, scope_id

@@ -10,7 +10,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from jobs import invariants
-from jobs.models import Job, JobEvent, Wait
+from jobs.models import Job, Wait
+from jobs.models_events import JobEvent
 from jobs.models_waits import WaitState
 from jobs.operations import leases
 from jobs.operations.controls import cancel

@@ -14,7 +14,8 @@ from django.utils import timezone
 from jobs import liveness
 from jobs.events.ledger import ledger
 from jobs.invariants import broken
-from jobs.models import Job, JobEvent
+from jobs.models import Job
+from jobs.models_events import JobEvent
 from jobs.models_limits import Limit
 from jobs.operations import leases, permits
 from jobs.operations.enqueue import enqueue_many

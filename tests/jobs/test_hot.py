@@ -17,7 +17,8 @@ from django.test.utils import CaptureQueriesContext
 
 from jobs import queue_settings, statements
 from jobs.failpoints import FailpointRaised, arm, disarm
-from jobs.models import Job, JobEvent
+from jobs.models import Job
+from jobs.models_events import JobEvent
 from jobs.operations import dispatch, hot, leases
 from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.operations.outcomes import settle

@@ -24,7 +24,8 @@ from accounts import tokens
 from jobs.context import JobContext
 from jobs.measures import BOUNDS, RUN_TIME, Measures
 from jobs.metrics import totals
-from jobs.models import Job, JobEvent
+from jobs.models import Job
+from jobs.models_events import JobEvent
 from jobs.models_metrics import Rollup
 from jobs.operations import leases
 from jobs.operations.enqueue import enqueue, enqueue_many

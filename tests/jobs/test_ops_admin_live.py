@@ -10,7 +10,8 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import AuditEntry
-from jobs.models import Job, JobLog, QueueControl
+from jobs.models import Job, QueueControl
+from jobs.models_steps import JobLog
 from jobs.operations import leases
 from jobs.operations.enqueue import enqueue
 from jobs.pauses import pauses

@@ -12,7 +12,8 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry
 from jobs.errors import Conflict, Invalid, NotFound
-from jobs.models import Job, JobEvent, Scope
+from jobs.models import Job, Scope
+from jobs.models_events import JobEvent
 from jobs.operations import leases, operating
 from jobs.operations.enqueue import enqueue
 from jobs.operations.operator import Operator

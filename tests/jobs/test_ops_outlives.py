@@ -14,7 +14,8 @@ from approvals.operations.deciding import decide
 from games.models import Turn
 from games.operations import act
 from jobs import invariants
-from jobs.models import Job, JobEvent
+from jobs.models import Job
+from jobs.models_events import JobEvent
 from jobs.operations import upkeep
 from jobs.states import Status
 from jobs.testing import run_until_idle

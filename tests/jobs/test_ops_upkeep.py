@@ -16,7 +16,9 @@ from django.db.models.functions import Now
 from accounts.models import AuditEntry
 from jobs import invariants, queue_settings
 from jobs.errors import Conflict
-from jobs.models import IdempotencyKey, IfDead, Job, JobEvent
+from jobs.models import IdempotencyKey, Job
+from jobs.models_dependencies import IfDead
+from jobs.models_events import JobEvent
 from jobs.models_metrics import QueueSettings
 from jobs.operations import leases, operating, upkeep
 from jobs.operations.controls import cancel

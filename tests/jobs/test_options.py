@@ -12,7 +12,9 @@ from django.utils import timezone
 
 from jobs.errors import Invalid
 from jobs.events.ledger import Ledger
-from jobs.models import IfDead, Job, JobEvent
+from jobs.models import Job
+from jobs.models_dependencies import IfDead
+from jobs.models_events import JobEvent
 from jobs.operations import births, leases
 from jobs.operations.asking import Options, new_job
 from jobs.operations.enqueue import enqueue, enqueue_many

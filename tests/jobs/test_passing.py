@@ -14,7 +14,8 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.threads import in_thread
 from jobs.ephemeral import Ephemeral
-from jobs.models import Job, JobEvent
+from jobs.models import Job
+from jobs.models_events import JobEvent
 from jobs.operations.controls import cancel
 from jobs.operations.enqueue import enqueue
 from jobs.operations.progress import keep

@@ -25,7 +25,8 @@ from games.models import Game
 from jobs import listing, queue_settings, statements
 from jobs.errors import Refused
 from jobs.events.ledger import ledger
-from jobs.models import Dependency, Job, Lane
+from jobs.models import Job, Lane
+from jobs.models_dependencies import Dependency
 from jobs.models_metrics import QueueSettings
 from jobs.operations import dispatch, leases, progress, requests, upkeep
 from jobs.operations.enqueue import enqueue, enqueue_many

@@ -8,7 +8,8 @@ import pytest
 from django.db.models.functions import Now
 
 from jobs.inline import InlineRuntime
-from jobs.models import Job, JobLog, Wait
+from jobs.models import Job, Wait
+from jobs.models_steps import JobLog
 from jobs.operations.enqueue import enqueue
 from jobs.scheduler.timers import run_timers
 from jobs.states import Status

@@ -14,7 +14,8 @@ from redis import Redis
 
 from accounts.threads import in_thread
 from jobs.events.ledger import ledger
-from jobs.models import Job, JobEvent
+from jobs.models import Job
+from jobs.models_events import JobEvent
 from jobs.operations.enqueue import enqueue
 from jobs.streams import Row, Stream, hub, scope_id
 from jobs.streams.rows import read_rows

@@ -12,7 +12,8 @@ from redis import Redis
 from accounts import tokens
 from accounts.models import Scope
 from accounts.threads import in_thread
-from jobs.models import Job, JobLog
+from jobs.models import Job
+from jobs.models_steps import JobLog
 from jobs.operations import logs
 from jobs.operations.enqueue import enqueue
 from jobs.operations.progress import keep

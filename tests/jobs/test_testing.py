@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from jobs import invariants
-from jobs.models import Job, JobLog, JobStep
+from jobs.models import Job
+from jobs.models_steps import JobLog, JobStep
 from jobs.operations.enqueue import enqueue
 from jobs.states import Status
 from jobs.testing import Nondeterministic, Play, replay_check, steps_of

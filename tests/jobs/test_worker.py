@@ -14,7 +14,8 @@ from django.utils import timezone
 from redis import Redis
 
 from jobs.jobtypes import ALERT
-from jobs.models import Job, JobEvent, Worker
+from jobs.models import Job, Worker
+from jobs.models_events import JobEvent
 from jobs.operations.enqueue import enqueue
 from jobs.states import Status
 from jobs.transport import queue_key

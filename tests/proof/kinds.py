@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, JsonValue
 
 from jobs.context import JobContext
-from jobs.models import JobLog
+from jobs.models_steps import JobLog
 from jobs.registry import JobType
 
 

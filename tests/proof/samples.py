@@ -19,7 +19,8 @@ from games.operations import act, chat
 from generation.jobtypes import LLM_REASON
 from generation.prompts import Prompt
 from jobs.jobtypes import ALERT, AlertMessage
-from jobs.models import Job, JobEvent
+from jobs.models import Job
+from jobs.models_events import JobEvent
 from jobs.models_workflows import Confirmation
 from jobs.operations.confirmations import confirm
 from jobs.operations.enqueue import enqueue

@@ -11,7 +11,8 @@ import pytest
 from django.db.models.functions import Now
 
 from jobs import invariants, sql
-from jobs.models import Job, JobLog, JobStep, Worker
+from jobs.models import Job, Worker
+from jobs.models_steps import JobLog, JobStep
 from jobs.operations.enqueue import enqueue
 from jobs.states import FINAL
 from tests.processes import Stack

@@ -12,7 +12,8 @@ from django.db import IntegrityError, OperationalError, connection
 from django.db.models.functions import Now
 
 from jobs import invariants
-from jobs.models import Job, JobEvent, Worker
+from jobs.models import Job, Worker
+from jobs.models_events import JobEvent
 from jobs.operations import leases, outcomes, transitions
 from jobs.operations.controls import cancel
 from jobs.operations.enqueue import enqueue

@@ -19,9 +19,11 @@ from approvals.operations import decide
 from games.models import Turn
 from games.operations import act
 from jobs import invariants, queue_settings
-from jobs.models import IdempotencyKey, Job, JobEvent, JobLog, JobStep, Lane, Scope, Wait, Worker
+from jobs.models import IdempotencyKey, Job, Lane, Scope, Wait, Worker
+from jobs.models_events import JobEvent
 from jobs.models_limits import Limit
 from jobs.models_schedules import Schedule
+from jobs.models_steps import JobLog, JobStep
 from jobs.models_workflows import Confirmation
 from jobs.operations import leases
 from jobs.operations.confirmations import confirm

@@ -10,7 +10,8 @@ import pytest
 from django.utils import timezone
 
 from chaos.herd import processes_of_jobs
-from jobs.models import Job, JobEvent
+from jobs.models import Job
+from jobs.models_events import JobEvent
 from jobs.operations.enqueue import enqueue, enqueue_many
 from jobs.states import Status
 from tests.jobs.kinds import ALONE, IO, SLEEP, Plan

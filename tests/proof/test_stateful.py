@@ -32,7 +32,8 @@ from jobs import invariants, limits, queue_settings
 from jobs.clock import in_seconds
 from jobs.errors import Conflict, Invalid
 from jobs.events.ledger import ledger
-from jobs.models import Dependency, IfDead, Job, Wait, Worker
+from jobs.models import Job, Wait, Worker
+from jobs.models_dependencies import Dependency, IfDead
 from jobs.models_limits import Limit
 from jobs.models_metrics import QueueSettings
 from jobs.operations import admitting, answers, dispatch, leases, permits, waits

@@ -9,7 +9,8 @@ from django.db.models.functions import Now
 from django.test import Client
 
 from jobs import invariants
-from jobs.models import Job, JobLog, JobStep, Wait
+from jobs.models import Job, Wait
+from jobs.models_steps import JobLog, JobStep
 from jobs.operations import callbacks
 from jobs.operations.enqueue import enqueue
 from tests.jobs.durable import EVERYTHING, Wish

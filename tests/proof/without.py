@@ -90,7 +90,7 @@ def _idempotency() -> None:
 
 
 def _one_end() -> None:
-    from jobs.models import JobEvent
+    from jobs.models_events import JobEvent
 
     _drop_constraint(JobEvent, "job_event_final_once")
 

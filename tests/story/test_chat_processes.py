@@ -15,7 +15,8 @@ from django.contrib.auth.models import User
 from accounts import tokens
 from accounts.models import Scope
 from games.models import Decisions, Game, Scenario
-from jobs.models import Job, JobEvent
+from jobs.models import Job
+from jobs.models_events import JobEvent
 from queueproject.testing.model_server import OpenAIServer, answers, breaks_after, never_ends, says, status
 from queueproject.testing.processes import Stack
 from queueproject.testing.requests import queue_depth, queue_empty, wait_for_completion, wait_for_event

@@ -9,7 +9,9 @@ from approvals.models import Approval, ApprovalDecision, ApprovalVersion
 from approvals.operations import decide
 from games.models import Game, Turn
 from games.operations import act
-from jobs.models import Job, JobEvent, JobStep
+from jobs.models import Job
+from jobs.models_events import JobEvent
+from jobs.models_steps import JobStep
 from tests.cast import Cast
 from tests.processes import Stack
 from tests.proof import share

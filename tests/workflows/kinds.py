@@ -9,7 +9,7 @@ from pydantic import BaseModel, JsonValue
 
 from jobs.context import JobContext
 from jobs.errors import PermanentError
-from jobs.models import JobLog
+from jobs.models_steps import JobLog
 from jobs.registry import JobType
 from jobs.results import Rejected
 from jobs.workflows import By, Confirm, Fallback, Step, Workflow, WorkflowPayload

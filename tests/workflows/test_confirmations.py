@@ -17,7 +17,8 @@ from games.models import Membership, Role
 from jobs import invariants
 from jobs.context import JobContext
 from jobs.errors import Conflict, Forbidden, Invalid, NotFound
-from jobs.models import Job, JobEvent
+from jobs.models import Job
+from jobs.models_events import JobEvent
 from jobs.models_waits import Wait
 from jobs.models_workflows import Confirmation, ConfirmationText
 from jobs.operations.answers import wake

@@ -13,7 +13,9 @@ from django.contrib.auth.models import User
 from django.db import OperationalError
 
 from jobs import invariants
-from jobs.models import Job, JobEvent, JobLog, JobStep
+from jobs.models import Job
+from jobs.models_events import JobEvent
+from jobs.models_steps import JobLog, JobStep
 from jobs.models_workflows import Confirmation
 from jobs.operations.confirmations import confirm
 from jobs.operations.workflows import start

@@ -9,7 +9,9 @@ import pytest
 from django.db import connection, transaction
 
 from jobs import invariants
-from jobs.models import Job, JobEvent, JobLog, Scope
+from jobs.models import Job, Scope
+from jobs.models_events import JobEvent
+from jobs.models_steps import JobLog
 from jobs.models_workflows import WorkflowStep
 from jobs.operations.workflow_steps import progress
 from jobs.operations.workflows import start

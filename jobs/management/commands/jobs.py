@@ -23,7 +23,8 @@ from jobs.management.console import (
     refusal,
     seconds,
 )
-from jobs.models import Job, JobLog
+from jobs.models import Job
+from jobs.models_steps import JobLog
 from jobs.operations import bulk, operating
 from jobs.states import Status
 from jobs.why import why_waiting
