@@ -8,13 +8,13 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import InterfaceError, OperationalError
 
 from accounts.models import Scope
 from accounts.sockets import Receive, Send
 from accounts.threads import in_thread
 from approvals.queries import decidable_scopes
 from approvals.signals import decider_present
+from jobs.connections import UNREACHABLE
 from jobs.streams import Row, Stream, hub
 from jobs.streams.sockets import FORBIDDEN, PINGS, Closing, Ping, Socket, answer_pings
 
@@ -59,7 +59,7 @@ class Watch:
 
     async def look_again(self) -> None:
         """``look``, unless nothing can be read just now; the next check comes soon."""
-        with suppress(OperationalError, InterfaceError):
+        with suppress(*UNREACHABLE):
             await self.look()
 
     async def _follow(self, scopes: set[int]) -> None:
@@ -81,7 +81,7 @@ class Watch:
     async def be_present(self) -> None:
         """Say, every ``presence_write_seconds``, that someone who decides is here."""
         while True:
-            with suppress(OperationalError, InterfaceError):
+            with suppress(*UNREACHABLE):
                 await in_thread(_say_present, self._user)
             await asyncio.sleep(settings.CONFIG.presence_write_seconds)
 

@@ -11,7 +11,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import InterfaceError, OperationalError
 
 from accounts.models import Scope
 from accounts.sockets import UNAUTHORIZED, Receive, Send
@@ -22,6 +21,7 @@ from games.frames import FRAMES, Action, Frame, Hello, Ping, Say, Seen
 from games.models import Game, Membership, Role
 from games.rules import RIGHTS
 from jobs import queries
+from jobs.connections import UNREACHABLE
 from jobs.errors import Conflict, Forbidden, Invalid, QueueError, Unavailable
 from jobs.models import Job
 from jobs.streams import Stream, hub, scope_id
@@ -130,7 +130,7 @@ class Play:
                 await self._follow_frame(frame)
             except QueueError as error:
                 await self._socket.refuse_frame(error, id=name)
-            except (OperationalError, InterfaceError) as error:
+            except UNREACHABLE as error:
                 logger.warning("a frame failed, the database can't be reached: %s", error)
                 await self._socket.refuse_frame(Unavailable(AWAY), id=name)
             except Exception:

@@ -7,11 +7,11 @@ from types import TracebackType
 from typing import Self
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
 
 from accounts.threads import in_thread
 from generation.narration import Narration
 from jobs import registry
+from jobs.connections import UNREACHABLE
 from jobs.context import JobContext
 
 
@@ -49,7 +49,7 @@ class Telling:
             await asyncio.sleep(settings.CONFIG.socket_recheck_seconds)
             try:
                 self._asks = await in_thread(self._policy_asks)
-            except (OperationalError, InterfaceError):
+            except UNREACHABLE:
                 continue  # The database is away, and nobody can have changed it.
 
     def _policy_asks(self) -> bool:

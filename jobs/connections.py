@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connections
 from django.db.utils import load_backend
 
 BY_INDEX = "-c enable_seqscan=off -c enable_bitmapscan=off -c jit=off"
@@ -10,6 +10,9 @@ BY_INDEX = "-c enable_seqscan=off -c enable_bitmapscan=off -c jit=off"
 was made while a table was small is kept. Entry by entry, which forgets those of rows that have left an index; else
 each look would read them all again until the next vacuum. Nothing is compiled: before 18 a table without an index to
 go by, as of limits or pauses, counts as so dear that each look at its few rows would be, for 30 ms and more."""
+
+UNREACHABLE = (OperationalError, InterfaceError)
+"""What Django raises while the database is away, or too busy: whoever asked, and whatever for."""
 
 
 def use_direct_connection() -> None:

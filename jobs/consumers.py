@@ -7,11 +7,11 @@ from contextlib import suppress
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db import InterfaceError, OperationalError
 
 from accounts.models import Scope
 from accounts.sockets import Receive, Send
 from accounts.threads import in_thread
+from jobs.connections import UNREACHABLE
 from jobs.overview import Overview, overview
 from jobs.streams.sockets import FORBIDDEN, PINGS, Closing, Ping, Socket, answer_pings
 
@@ -31,7 +31,7 @@ async def _watch(socket: Socket[Ping], scope: dict[str, Any]) -> None:
     await _check_staff(user)
 
     async def recheck() -> None:
-        with suppress(OperationalError, InterfaceError):
+        with suppress(*UNREACHABLE):
             await _check_staff(user)
 
     async with asyncio.TaskGroup() as tasks:
@@ -49,7 +49,7 @@ async def _tell(socket: Socket[Ping]) -> None:
     """Each overview once. All sockets of the process share it; while nothing can be read, nothing is sent."""
     told: Overview | None = None
     while True:
-        with suppress(OperationalError, InterfaceError):
+        with suppress(*UNREACHABLE):
             if (now := overview.fresh) is None:
                 now = await in_thread(overview.read)
             if now is not told:

@@ -7,7 +7,7 @@ import secrets
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.db import InterfaceError, OperationalError, ProgrammingError
+from django.db import ProgrammingError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
@@ -16,6 +16,7 @@ from prometheus_client.exposition import choose_encoder
 
 from accounts import tokens
 from accounts.models import Scope
+from jobs.connections import UNREACHABLE
 from jobs.metrics import REGISTRY
 from jobs.overview import THROUGHPUT_MINUTES, overview
 from jobs.schema import explained
@@ -40,7 +41,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     try:
         return HttpResponse(encode(REGISTRY), content_type=content_type)
-    except (OperationalError, InterfaceError, ProgrammingError) as error:
+    except (*UNREACHABLE, ProgrammingError) as error:
         return _error(503, "unavailable", explained(error))
 
 

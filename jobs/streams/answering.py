@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from typing import Any, Never
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
 
 from accounts import passes
 from accounts.models import Scope
 from accounts.sockets import Caller, Receive, Send, identify
 from accounts.threads import in_thread
+from jobs.connections import UNREACHABLE
 from jobs.errors import Forbidden, QueueError, Refused, Unauthorized
 from jobs.streams.http import EVENT_STREAM, Request, refuse, start
 from jobs.streams.opened import noted
@@ -52,7 +52,7 @@ async def answer(scope: dict[str, Any], send: Send, tell: Callable[[Request, Cal
         await tell(request, await in_thread(_caller, request))
     except QueueError as error:
         await refuse(send, error)
-    except (OperationalError, InterfaceError) as error:
+    except UNREACHABLE as error:
         # A browser comes back after the end of a stream, but never after an error.
         logger.warning("a stream can't begin, the database can't be reached: %s", error)
         response = Response(send, {})

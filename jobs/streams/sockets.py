@@ -13,10 +13,11 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Generic, Literal, Never, TypeVar
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, ProgrammingError
+from django.db import ProgrammingError
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from accounts.sockets import UNAUTHORIZED, Message, Receive, Send, refuse
+from jobs.connections import UNREACHABLE
 from jobs.errors import Invalid, QueueError
 from jobs.schema import explained
 from jobs.streams.opened import noted
@@ -67,7 +68,7 @@ class Socket(Generic[F]):
             pass
         except* Closing as group:
             await self._close(_first_of(group))
-        except* (OperationalError, InterfaceError, ProgrammingError) as group:
+        except* (*UNREACHABLE, ProgrammingError) as group:
             logger.warning("a socket is closed, the database can't be used: %s", _first_of(group))
             await self._close(Closing(TRY_AGAIN, "unavailable", explained(_first_of(group))))
 
