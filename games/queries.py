@@ -7,7 +7,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import Q, QuerySet
 
 from games.models import Game, Membership, Turn
@@ -39,7 +38,7 @@ def get_seat(user: Viewer, game_id: UUID) -> Game:
 
     In SQL, because every message passes here: to put the join together by the ORM takes longer than all of ``enqueue``.
     """
-    found = statements.ask(_seat(connection.vendor), user=user.pk, game=game_id.hex) if user.is_active else []
+    found = statements.ask(_seat(), user=user.pk, game=game_id.hex) if user.is_active else []
     if not found:
         raise NotFound(NO_GAME)
     (game,) = instances(Game, _GAME, found)
@@ -51,7 +50,7 @@ _GAME, _MEMBERSHIP = (tuple(str(field.column) for field in of._meta.concrete_fie
 
 
 @cache
-def _seat(vendor: str) -> str:
+def _seat() -> str:
     return f"""
         SELECT {returned(Game, _GAME)}, {returned(Membership, _MEMBERSHIP)}
         FROM games_membership JOIN games_game ON games_game.id = games_membership.game_id

@@ -24,6 +24,7 @@ from redis.exceptions import RedisError
 
 from jobs.models import Job
 from jobs.registry import versions
+from jobs.sql import on_postgresql
 from jobs.transport import RedisTransport, transport
 
 LASTING = ("fsync", "full_page_writes", "synchronous_commit")
@@ -101,7 +102,7 @@ def versions_are_there(**_: Any) -> list[CheckMessage]:
 @register(deploy=True)
 def commits_are_kept(**_: Any) -> list[CheckMessage]:
     """An acknowledged job is one that is committed: the database must not say so before it is written down."""
-    if connection.vendor != "postgresql":
+    if not on_postgresql():
         return []
     try:
         with connection.cursor() as cursor:

@@ -21,7 +21,7 @@ def instances(model: type[M], columns: Sequence[str], rows: Iterable[tuple[Any, 
 
     What a row has beyond them is left out.
     """
-    names, converters = _of_vendor(model, tuple(columns), connection.vendor)
+    names, converters = _read(model, tuple(columns))
     alias = connection.alias
     found = []
     for row in rows:
@@ -54,9 +54,7 @@ def returned(model: type[models.Model], columns: Sequence[str]) -> str:
 
 
 @cache
-def _of_vendor(
-    model: type[models.Model], columns: tuple[str, ...], vendor: str
-) -> tuple[list[str], list[tuple[str, Any]]]:
+def _read(model: type[models.Model], columns: tuple[str, ...]) -> tuple[list[str], list[tuple[str, Any]]]:
     """The fields' names, and what turns the raw values of some, by name, into theirs."""
     fields = [next(field for field in model._meta.concrete_fields if field.column == column) for column in columns]
     converters = [(field.attname, converter(field)) for field in fields]

@@ -25,6 +25,7 @@ from jobs.measures import BOUNDS, QUEUE_TIME, RUN_TIME, SERVICE_TIME, TOTAL_TIME
 from jobs.models import Job, Leadership, Worker
 from jobs.models_metrics import Incident, Rollup
 from jobs.overview import overview
+from jobs.sql import on_postgresql
 from jobs.states import Status
 from jobs.streams.opened import opened
 
@@ -98,7 +99,7 @@ def _sums() -> dict[tuple[str, str], Sums]:
 
 def _connections() -> int | None:
     """Connections to the database from all processes; SQLite has none to count."""
-    if connection.vendor != "postgresql":
+    if not on_postgresql():
         return None
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from django.db import connection
 
 
+@cache
 def on_postgresql() -> bool:
-    """Which of the two dialects is spoken."""
+    """Which of the two dialects is spoken, by all of the process."""
     return bool(connection.vendor == "postgresql")
 
 
@@ -86,6 +88,16 @@ def those(table: str, source: str, values: str) -> str:
 def beside(source: str, found: str, *columns: str) -> str:
     """A SELECT of all ids of a set as it was given, each with these columns of what was found of it, if anything."""
     return f"SELECT s.id, {', '.join(columns)} FROM {source} AS s LEFT JOIN {found} ON {found}.id = s.id"
+
+
+def join_one(table: str, name: str, id_: str, columns: str) -> str:
+    """A join with the row of a table that has this id, looked up by index.
+
+    Of a mere join PostgreSQL compares each row with each, where it takes either side for a single one.
+    """
+    if on_postgresql():
+        return f"CROSS JOIN LATERAL (SELECT {columns} FROM {table} WHERE id = {id_} LIMIT 1) AS {name}"
+    return f"JOIN {table} {name} ON {name}.id = {id_}"
 
 
 def listed(columns: str, source: str) -> str:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
-from django.db import NotSupportedError, ProgrammingError, connection, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, NotSupportedError, ProgrammingError, connection, connections, transaction
 
 from jobs.sql import on_postgresql
 
@@ -206,7 +206,7 @@ def _prepared(text: str, names: Sequence[str], parameters: Mapping[str, Any]) ->
     """By a cursor that takes the text as it is: others look for parameters in long ones each time."""
     from psycopg import RawCursor
 
-    database: Any = connections[connection.alias]
+    database: Any = connections[DEFAULT_DB_ALIAS]
     database.ensure_connection()
     database.connection.prepare_threshold = 0
     cursor: Any = RawCursor(database.connection)

@@ -47,7 +47,7 @@ _LANE = ("id", "key", "next_place")
 
 
 @cache
-def _lanes_locked(vendor: str) -> str:
+def _lanes_locked() -> str:
     return f"""
         WITH f AS MATERIALIZED (SELECT * FROM {sql.table(id="bigint", key="text")}),
         named AS MATERIALIZED (SELECT id FROM jobs_lane WHERE {sql.among("f", "key")}),
@@ -56,7 +56,7 @@ def _lanes_locked(vendor: str) -> str:
 
 
 @cache
-def _write(vendor: str) -> statements.Twofold:
+def _write() -> statements.Twofold:
     """Raise the heads of these events' scopes, locked in the order of their ids, and number the events from them."""
     columns = {
         "n": "int",
@@ -171,7 +171,7 @@ class Ledger:
 
     def _lock(self, wanted: Iterable[str | int]) -> None:
         rows = [{"key" if isinstance(lane, str) else "id": lane} for lane in wanted]
-        found = statements.execute(_lanes_locked(connection.vendor), rows)
+        found = statements.execute(_lanes_locked(), rows)
         self.lanes = {lane.pk: lane for lane in instances(Lane, _LANE, found)}
 
     def _write_events(self) -> None:
@@ -180,7 +180,7 @@ class Ledger:
             list(Scope.objects.select_for_update(no_key=True).filter(pk__in=scopes).order_by("pk").values_list("pk"))
         for index in range(0, len(self.events), statements.INSERT_ROWS):
             rows = _rows(self.events[index : index + statements.INSERT_ROWS])
-            self.heads |= dict(_write(connection.vendor).execute(rows))
+            self.heads |= dict(_write().execute(rows))
 
     def _after_commit(self) -> None:
         if self.pushes or self.heads:
@@ -195,11 +195,13 @@ def _numbered_already() -> bool:
 
 
 @contextmanager
-def ledger(lanes: Iterable[str | int] = (), *, alone: bool = False) -> Iterator[Ledger]:
+def ledger(lanes: Iterable[str | int] = (), *, also: Iterable[int] = (), alone: bool = False) -> Iterator[Ledger]:
     """Open the transaction, lock ``lanes`` (keys or ids), and number the events as the outermost ledger ends.
 
     Inside another ledger this one joins it; the outer must have locked the lanes. Inside a bare ``atomic`` block
     only one ledger can number events, because a second would lock lanes after scopes: ``LedgerError``.
+
+    ``also``: lanes, by id, that are better locked too, if this is the outermost; those that joined it do without.
 
     ``alone``: the block locks nothing, numbers nothing and writes by one of the statements in ``hot``. Where that is
     one statement it is its own transaction, which saves two trips to the database.
@@ -213,7 +215,7 @@ def ledger(lanes: Iterable[str | int] = (), *, alone: bool = False) -> Iterator[
         raise LedgerError("a second ledger in one transaction: open `with ledger(lanes=[…])` around both")
     book = Ledger()
     with statements.one_statement() if alone else transaction.atomic():
-        book._lock_lanes(lanes)
+        book._lock_lanes((*lanes, *also))
         _state.ledger = book
         try:
             yield book

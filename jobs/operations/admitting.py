@@ -15,8 +15,6 @@ from functools import cache
 from json import dumps
 from typing import Any, NamedTuple
 
-from django.db import connection
-
 from jobs import sql, statements
 from jobs.instances import instances, returned
 from jobs.limits import QUEUE
@@ -63,8 +61,8 @@ def claim_next(places: Sequence[claiming.Place], *, limit: int, worker_id: int, 
     given = _given(worker_id=worker_id, paused=(), alone=True, limits=limits)
     if sql.on_postgresql():
         given |= {"places": claiming.said(places), "limit": limit}
-        found = claiming.first_in_order(connection.vendor)
-        return _admitted(_claim(connection.vendor).execute_over(found, **given))
+        found = claiming.first_in_order()
+        return _admitted(_claim().execute_over(found, **given))
     return _claim_some(claiming.first(places, limit=limit), given)
 
 
@@ -74,7 +72,7 @@ def _given(*, worker_id: int, paused: Collection[str], alone: bool, limits: Limi
 
 def _claim_some(tickets: Sequence[Ticket], given: Mapping[str, Any]) -> Admitted:
     rows = [{"id": ticket.job_id, "token": ticket.token, "n": n} for n, ticket in enumerate(tickets)]
-    return _admitted(_claim(connection.vendor).execute(rows, **given))
+    return _admitted(_claim().execute(rows, **given))
 
 
 def _admitted(found: Sequence[tuple[Any, ...]]) -> Admitted:
@@ -85,12 +83,12 @@ def _admitted(found: Sequence[tuple[Any, ...]]) -> Admitted:
 
 def lock(limits: Limits) -> None:
     """Lock the rows of these limits, noting by which is admitted from now on where they were others before."""
-    statements.ask(_lock(connection.vendor), limits=_said(limits))
+    statements.ask(_lock(), limits=_said(limits))
 
 
 def held(names: Collection[str]) -> Counter[str]:
     """How many jobs hold permits of each of these limits."""
-    found = statements.ask(_held(connection.vendor), limits=_said(dict.fromkeys(names)))
+    found = statements.ask(_held(), limits=_said(dict.fromkeys(names)))
     return Counter({name: int(taken) for name, taken in found})
 
 
@@ -129,13 +127,13 @@ def _limits() -> str:
 
 
 @cache
-def _held(vendor: str) -> str:
+def _held() -> str:
     return f"""
         SELECT l.name, {_taken()} FROM {_limits()} AS l"""
 
 
 @cache
-def _lock(vendor: str, of: str = "true") -> str:
+def _lock(of: str = "true") -> str:
     """Rows that are missing are made. A conflict locks the row, also where there is nothing to update."""
     differs = "IS DISTINCT FROM" if sql.on_postgresql() else "IS NOT"
     return f"""
@@ -145,19 +143,19 @@ def _lock(vendor: str, of: str = "true") -> str:
         WHERE jobs_limit.enforced {differs} excluded.enforced"""
 
 
-def _lock_needed(vendor: str) -> str:
+def _lock_needed() -> str:
     """Whatever has become of the jobs: what they need never changes, but what state they are in may."""
     kinds = f"""
         SELECT DISTINCT queue, concurrency_key AS key FROM jobs_job
         WHERE {sql.among(sql.table(id="bigint"))}"""
-    return _lock(vendor, f"EXISTS (SELECT 1 FROM ({kinds}) AS p WHERE {_NEEDS})")
+    return _lock(f"EXISTS (SELECT 1 FROM ({kinds}) AS p WHERE {_NEEDS})")
 
 
 _ASKED = "id, token, status, held_back_by, queue, scope_id, concurrency_key, started_at"
 
 
 @cache
-def _claim(vendor: str) -> statements.Twofold:
+def _claim() -> statements.Twofold:
     """Jobs of a kind need the same permits. Where a limit has not room for all, they are ranked in the tickets' order.
 
     Who fits under each of its limits starts; who doesn't is held back by the first of them that has no room left. If
@@ -226,7 +224,7 @@ def _claim(vendor: str) -> statements.Twofold:
         RETURNING {returned(Job, claiming.RUN)}, jobs_job.started_at = {sql.now()}"""
     started = f"status = '{Status.RUNNING}'"
     both = hot.and_tell(change, "'job.started'", sql.json_object(attempt="attempt"), of=started)
-    return replace(both, before=_lock_needed(vendor))
+    return replace(both, before=_lock_needed())
 
 
 def _integer(parameter: str) -> str:

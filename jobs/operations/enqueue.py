@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any, NamedTuple, Unpack
 
@@ -62,9 +63,8 @@ def enqueue(
     """
     chosen = options_of(job_type, options, idempotency_key=idempotency_key, unique=unique, replace=replace)
     new = new_job(job_type, validated(job_type, payload), chosen)
-    lanes = [chosen.ordering_key] if chosen.ordering_key else ()
     alone = chosen.alone and not admission.in_force(new)
-    with refusals.counted(new.queue, 1), ledger(lanes=lanes, alone=alone) as book:
+    with refusals.counted(new.queue, 1), _ledger(chosen, alone=alone) as book:
         if chosen.idempotency_key and chosen.owner is not None:
             return _once(book, new, chosen, chosen.owner)
         return _recorded(book, new, chosen)
@@ -81,10 +81,16 @@ def enqueue_many(
         raise Invalid(f"at most {settings.CONFIG.bulk_jobs} jobs at once", code="too_many")
     chosen = options_of(job_type, options)
     jobs = new_jobs(job_type, payloads, chosen)
-    lanes = [chosen.ordering_key] if chosen.ordering_key else ()
-    with refusals.counted(chosen.queue or job_type.queue, len(jobs)), ledger(lanes=lanes) as book:
+    with refusals.counted(chosen.queue or job_type.queue, len(jobs)), _ledger(chosen) as book:
         insert(book, jobs, chosen)
     return jobs
+
+
+def _ledger(options: Options, *, alone: bool = False) -> AbstractContextManager[Ledger]:
+    """With the job's own lane, and those of what it depends on: jobs are locked in the order of their ids here, by who
+    ends one of a lane in the lane's order, and neither may hold what the other waits for."""
+    own = [options.ordering_key] if options.ordering_key else []
+    return ledger(own, also=[on.lane_id for on in options.depends_on if on.lane_id is not None], alone=alone)
 
 
 def _recorded(book: Ledger, job: Job, options: Options) -> Job:

@@ -26,8 +26,8 @@ def behind(queue: str) -> str:
     return f"{_next('rank', queue, ticketed=False)} IS NOT NULL"
 
 
-def _virtual_time(*, queue: str, priority: str) -> str:
-    """How far a priority of a queue has come."""
+def virtual_time(*, queue: str, priority: str) -> str:
+    """A SELECT of how far a priority of a queue has come."""
     here = f"AND priority = {priority}"
     begun = f"SELECT max(rank) AS rank FROM jobs_job WHERE queue = {queue} {here} AND {{}}"
     return f"""
@@ -65,7 +65,7 @@ def ranks(of: str) -> str:
     rank = _rank(at="t.at", queue="j.queue", fair_key="j.fair_key", priority="j.priority")
     return f"""
         WITH t AS MATERIALIZED (
-            SELECT queue, priority, ({_virtual_time(queue="p.queue", priority="p.priority")}) AS at
+            SELECT queue, priority, ({virtual_time(queue="p.queue", priority="p.priority")}) AS at
             FROM (SELECT DISTINCT queue, priority FROM {of}) AS p
         )
         SELECT id, ({rank}) + nth - 1 AS rank
@@ -76,14 +76,13 @@ def ranks(of: str) -> str:
 def standing() -> str:
     """How a ``queue`` stands for one flow, a ``fair_key`` within a ``priority``.
 
-    ``rank``: what the flow's next job gets. ``virtual_time``: how far this priority has come. ``leads``: whether that
-    job comes before all that have a ticket, if any has. ``behind``: whether jobs that may run wait for a ticket.
+    ``rank``: what the flow's next job gets. ``leads``: whether that job comes before all that have a ticket, if any
+    has. ``behind``: whether jobs that may run wait for a ticket.
     """
     queue, priority = "%(queue)s", "%(priority)s"
     return f"""
     SELECT
         rank,
-        virtual_time,
         COALESCE({priority} < first_priority OR {priority} = first_priority AND rank < first_rank, false) AS leads,
         behind
     FROM (
@@ -91,7 +90,7 @@ def standing() -> str:
             *, ({_rank(at="virtual_time", queue=queue, fair_key="%(fair_key)s", priority=priority)}) AS rank
         FROM (
             SELECT
-                ({_virtual_time(queue=queue, priority=priority)}) AS virtual_time,
+                ({virtual_time(queue=queue, priority=priority)}) AS virtual_time,
                 {_next("priority", queue, ticketed=True)} AS first_priority,
                 {_next("rank", queue, ticketed=True)} AS first_rank,
                 {behind(queue)} AS behind

@@ -6,11 +6,11 @@ is not plain (failures, waits, cancelling, children) goes by ``transitions.apply
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from django.db import connection, connections, models
+from django.db import connection, models
 
 from jobs import sql, statements
 from jobs.instances import converter, instances, returned
@@ -142,15 +142,15 @@ def _insert_some(jobs: Sequence[Job], room: int) -> bool:
         }
         for n, job in enumerate(jobs)
     ]
-    database = connections[connection.alias]  # found once for all fields and jobs
-    shared = {str(f.column): _stored(getattr(jobs[0], f.attname), f, database) for f in _shared_fields()}
-    written = _insert(connection.vendor).execute(rows, **shared, room=room)
+    shared = dict(_shared(jobs[0]))
+    written = _insert().execute(rows, **shared, room=room)
     by_public_id = {_hex(row[1]): row for row in written}
     convert = converter(Job._meta.get_field("created_at")) or (lambda value: value)
+    alias = connection.alias
     for job in jobs:
         job.pk, _, created, queued, job.rank, ticketed, *_ = by_public_id[job.public_id.hex]
         job.created_at, job.queued_at, job.ticketed = convert(created), convert(queued), bool(ticketed)
-        job._state.adding, job._state.db = False, database.alias
+        job._state.adding, job._state.db = False, alias
     return bool(written[0][-1])
 
 
@@ -165,13 +165,16 @@ def _shared_fields() -> tuple[models.Field[Any, Any], ...]:
     return tuple(field for field in Job._meta.concrete_fields if field.column not in own)
 
 
-def _stored(value: Any, field: models.Field[Any, Any], database: Any) -> Any:
-    """As the database is given it: mostly as it is, which to find out from the field costs ten times as much."""
-    return value if value is None or type(value) in (str, int) else field.get_db_prep_save(value, database)
+def _shared(job: Job) -> Iterator[tuple[str, Any]]:
+    """By column, as the database is given it: mostly as it is, which to ask of the field costs ten times as much."""
+    for field in _shared_fields():
+        value = getattr(job, field.attname)
+        plain = value is None or type(value) in (str, int)
+        yield str(field.column), value if plain else field.get_db_prep_save(value, connection)
 
 
 @cache
-def _insert(vendor: str) -> statements.Twofold:
+def _insert() -> statements.Twofold:
     shared = _shared_fields()
     values = [_cast(field) for field in shared]
     own = [sql.as_json(name) if name == "payload" else name for name in _OWN]
@@ -201,12 +204,12 @@ def line_up(jobs: Iterable[Job]) -> None:
     columns = ("queue", "priority", "fair_key")
     rows = [{"id": pk, "n": n, **{c: getattr(job, c) for c in columns}} for n, (pk, job) in enumerate(by_id.items())]
     if rows:
-        for pk, rank in statements.execute(_line_up(connection.vendor), rows):
+        for pk, rank in statements.execute(_line_up(), rows):
             by_id[pk].rank = rank
 
 
 @cache
-def _line_up(vendor: str) -> str:
+def _line_up() -> str:
     return f"""
         WITH f AS MATERIALIZED (
             SELECT * FROM {sql.table(id="bigint", n="int", queue="text", priority="int", fair_key="text")}
@@ -218,10 +221,16 @@ def _line_up(vendor: str) -> str:
 
 def fall_in(jobs: Sequence[Job]) -> None:
     """Rank these locked jobs, which have begun in another priority, by the virtual time, which so stays what it is."""
+    times: dict[tuple[str, int], int] = {}
     for job in jobs:
-        of = {"queue": job.queue, "fair_key": job.fair_key, "priority": job.priority}
-        ((job.rank,),) = statements.ask(f"SELECT virtual_time FROM ({fairness.standing()}) AS stands", **of)
+        line = (job.queue, job.priority)
+        if line not in times:
+            ((times[line],),) = statements.ask(_VIRTUAL_TIME, queue=job.queue, priority=job.priority)
+        job.rank = times[line]
     Job.objects.bulk_update(jobs, ["rank"])
+
+
+_VIRTUAL_TIME = fairness.virtual_time(queue="%(queue)s", priority="%(priority)s")
 
 
 # -- lanes -------------------------------------------------------------------------------------------------------
@@ -246,11 +255,11 @@ def release(lanes: Collection[int], *, full: Collection[str]) -> list[Job]:
     They are ``ticketed`` unless their queue is one of the ``full``, or older jobs of it wait for a ticket.
     """
     rows = [{"id": lane} for lane in lanes]
-    return instances(Job, _TELLING, _release(connection.vendor).execute(rows, full="\n".join(full)))
+    return instances(Job, _TELLING, _release().execute(rows, full="\n".join(full)))
 
 
 @cache
-def _release(vendor: str) -> statements.Twofold:
+def _release() -> statements.Twofold:
     change = f"""
         WITH f AS MATERIALIZED (SELECT * FROM {sql.table(id="bigint")}),
         h AS MATERIALIZED (
@@ -293,11 +302,11 @@ def _release(vendor: str) -> statements.Twofold:
 
 def locked(ids: Collection[int], *, skip: bool) -> list[Job]:
     """The jobs of these ids, whole and locked, by id; ``skip`` those that somebody else has locked."""
-    return instances(Job, ALL, statements.execute(_locked(connection.vendor, skip), [{"id": pk} for pk in ids]))
+    return instances(Job, ALL, statements.execute(_locked(skip), [{"id": pk} for pk in ids]))
 
 
 @cache
-def _locked(vendor: str, skip: bool) -> str:
+def _locked(skip: bool) -> str:
     return f"""
         WITH f AS MATERIALIZED (SELECT * FROM {sql.table(id="bigint")})
         {sql.lock(returned(Job, ALL), "jobs_job", "f", skip=skip)}"""
@@ -318,11 +327,11 @@ def keep(steps: Sequence[JobStep]) -> None:
     """Write finished steps, over those that earlier attempts left under the same names."""
     rows = [{column: getattr(step, column) for column in _STEP} for step in steps]
     texts = [{"result": sql.text(step.result), "error": sql.text(step.error)} for step in steps]
-    statements.execute(_keep(connection.vendor), [row | text for row, text in zip(rows, texts, strict=True)])
+    statements.execute(_keep(), [row | text for row, text in zip(rows, texts, strict=True)])
 
 
 @cache
-def _keep(vendor: str) -> str:
+def _keep() -> str:
     values = [sql.as_json(column) if column in ("result", "error") else column for column in _STEP]
     over = ", ".join(f"{column} = EXCLUDED.{column}" for column in ("kind", "attempt", "result", "error"))
     return f"""
@@ -344,7 +353,7 @@ def complete(ends: Collection[Done], *, alone: bool) -> list[Job]:
     rows = [
         {"id": end.job_id, "token": end.token, "outcome": end.outcome, "result": sql.text(end.result)} for end in ends
     ]
-    jobs: list[Job] = instances(Job, _TELLING, _complete(connection.vendor).execute(rows, alone=alone))
+    jobs: list[Job] = instances(Job, _TELLING, _complete().execute(rows, alone=alone))
     results = {end.job_id: end.result for end in ends}
     for job in jobs:
         job.result = results[job.pk]
@@ -352,7 +361,7 @@ def complete(ends: Collection[Done], *, alone: bool) -> list[Job]:
 
 
 @cache
-def _complete(vendor: str) -> statements.Twofold:
+def _complete() -> statements.Twofold:
     columns = {"id": "bigint", "token": "int", "outcome": "text", "result": "text"}
     change = f"""
         WITH f AS MATERIALIZED (SELECT * FROM {sql.table(**columns)}),

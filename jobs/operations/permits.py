@@ -14,7 +14,6 @@ from functools import cache, reduce
 from operator import or_
 
 from django.conf import settings
-from django.db import connection
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
@@ -131,12 +130,12 @@ def _free(names: Collection[str]) -> Counter[str]:
 
 def _hold_back(names: set[str]) -> bool:
     """Whether any of these limits holds somebody back: asked after every set of ends, and mostly none does."""
-    found = statements.execute(_held_back(connection.vendor), [{"held_back_by": name} for name in names])
+    found = statements.execute(_held_back(), [{"held_back_by": name} for name in names])
     return bool(found[0][0])
 
 
 @cache
-def _held_back(vendor: str) -> str:
+def _held_back() -> str:
     among = sql.among(sql.table(held_back_by="text"), "held_back_by")
     return f"SELECT EXISTS (SELECT 1 FROM jobs_job WHERE {_HELD_BACK} AND {among})"
 
@@ -148,11 +147,11 @@ _HELD_BACK = "NOT (held_back_by = '')"
 def _queues_of(names: Collection[str]) -> set[str]:
     """The queues in which these limits hold somebody back."""
     rows = [{"name": name, "queue": queue} for name in names for queue in settings.QUEUES]
-    return {queue for (queue,) in statements.execute(_queues_held_back(connection.vendor), rows)}
+    return {queue for (queue,) in statements.execute(_queues_held_back(), rows)}
 
 
 @cache
-def _queues_held_back(vendor: str) -> str:
+def _queues_held_back() -> str:
     """However many are held back, the first of each queue and limit is found by index."""
     return f"""
         SELECT DISTINCT f.queue FROM {sql.table(name="text", queue="text")} WHERE (

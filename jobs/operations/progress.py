@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from django.db import connection
-
 from jobs import sql, statements
 from jobs.ephemeral import Ephemeral
 from jobs.models import Job
@@ -27,11 +25,11 @@ def keep(reports: Sequence[Report]) -> set[int]:
     """
     rows = [{"id": job.pk, "token": job.token, "progress": sql.text(progress)} for job, progress in reports]
     with statements.one_statement():
-        kept = {job_id for (job_id,) in statements.execute(_kept(connection.vendor), rows)}
+        kept = {job_id for (job_id,) in statements.execute(_kept(), rows)}
     done = [report for report in reports if report[0].pk in kept]
     transport().say([told for report in done for told in _told(*report)], kept)
     left = [row for row in rows if row["id"] not in kept]
-    return {job_id for (job_id,) in statements.execute(_late(connection.vendor), left)} if left else set()
+    return {job_id for (job_id,) in statements.execute(_late(), left)} if left else set()
 
 
 def _told(job: Job, progress: dict[str, Any]) -> list[tuple[int, Ephemeral]]:
@@ -49,7 +47,7 @@ _THEIRS = f"{sql.listed('id, token', 'f')} AND (finished_at IS NULL OR status = 
 
 
 @cache
-def _kept(vendor: str) -> str:
+def _kept() -> str:
     return f"""
         WITH f AS MATERIALIZED (SELECT * FROM {sql.table(**_ROWS, progress="text")}),
         k AS MATERIALIZED (
@@ -62,7 +60,7 @@ def _kept(vendor: str) -> str:
 
 
 @cache
-def _late(vendor: str) -> str:
+def _late() -> str:
     return f"""
         WITH f AS MATERIALIZED (SELECT * FROM {sql.table(**_ROWS)})
         SELECT id FROM jobs_job WHERE {sql.among("f")} AND {_THEIRS}"""

@@ -72,7 +72,7 @@ def _counted(cursor: int, top: int) -> list[Rollup]:
     counts: Counter[tuple[datetime, str, str]] = Counter()
     times: defaultdict[tuple[datetime, str, str], Times] = defaultdict(Times)
     with connection.cursor() as found:
-        found.execute(_groups(connection.vendor), {"cursor": cursor, "top": top})
+        found.execute(_groups(), {"cursor": cursor, "top": top})
         groups = found.fetchall()
     for since_1970, queue, event, result, in_total, in_service, count, total, service in groups:
         minute = datetime.fromtimestamp(since_1970 * 60, UTC)
@@ -84,15 +84,18 @@ def _counted(cursor: int, top: int) -> list[Rollup]:
     return rows + [added_up.row(*key) for key, added_up in times.items()]
 
 
+_OF_JOB = "queue, parent_id, created_at, started_at"
+
+
 @cache
-def _groups(vendor: str) -> str:
+def _groups() -> str:
     """Told of every job that there is: as rows, each would cost about as much here as its end costs a worker."""
     total, service = sql.seconds("e.at", "j.created_at"), sql.seconds("e.at", "COALESCE(j.started_at, j.created_at)")
     return f"""
         WITH told AS MATERIALIZED (
             SELECT {sql.minute("e.at")} AS minute, j.queue, e.event, {total} AS total, {service} AS service,
                 e.event = 'job.completed' AND j.parent_id IS NULL AS result
-            FROM jobs_jobevent e JOIN jobs_job j ON j.id = e.job_id
+            FROM jobs_jobevent e {sql.join_one("jobs_job", "j", "e.job_id", _OF_JOB)}
             WHERE e.id > %(cursor)s AND e.id <= %(top)s AND e.event {sql.one_of(COUNTED)}
         )
         SELECT minute, queue, event, result, {_bucket("total")}, {_bucket("service")},

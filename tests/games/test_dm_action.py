@@ -12,6 +12,7 @@ from games.operations import act
 from jobs.testing import run_until_idle
 from tests.cast import Cast
 from tests.games.story import ask, error_of, event, fresh, result_of, rule, told
+from tests.locks import waiting_for_locks
 from tests.waiting import wait_until
 
 GOLD = {"path": "party.gold", "op": "add", "value": 1}
@@ -117,6 +118,4 @@ def _run_and_close() -> None:
 
 
 def _someone_waits_for_a_lock() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        return bool(cursor.fetchone() != (0,))
+    return waiting_for_locks() > 0

@@ -10,7 +10,6 @@ import pytest
 from django.db import connection, transaction
 from django.db.models import F
 
-from jobs import statements
 from jobs.models import Job
 from jobs.models_events import JobEvent
 from jobs.operations.enqueue import enqueue, enqueue_many
@@ -19,14 +18,13 @@ from jobs.operations.transitions import lock
 from jobs.states import Status
 from tests.jobs.in_sets import claimed, ends
 from tests.jobs.kinds import ECHO, Plan
+from tests.locks import waiting_for_locks
 from tests.waiting import wait_until
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time"),
 ]
-
-_WAIT = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 
 
 def settled_while(change: Callable[[], Any], jobs: list[Job]) -> set[int]:
@@ -41,7 +39,7 @@ def settled_while(change: Callable[[], Any], jobs: list[Job]) -> set[int]:
     with transaction.atomic():
         change()
         ender.start()
-        wait_until(lambda: statements.ask(_WAIT) == [(1,)])
+        wait_until(lambda: waiting_for_locks() == 1)
     ender.join()
     return stored
 
@@ -78,7 +76,7 @@ def test_an_end_is_stored_while_somebody_holds_one_that_depends_on_it_who_runs_t
         lock([dependent.pk])
         ender.start()
         wait_until(lambda: Job.objects.filter(pk=job.pk, status=Status.COMPLETED).exists())
-        wait_until(lambda: statements.ask(_WAIT) == [(1,)])
+        wait_until(lambda: waiting_for_locks() == 1)
     ender.join()
     assert Job.objects.get(pk=dependent.pk).status == Status.QUEUED
 

@@ -288,6 +288,25 @@ def test_a_plan_that_fits_the_table_no_more_is_made_anew_also_where_nothing_is_r
     assert Job.objects.filter(status=Status.QUEUED).count() == 3
 
 
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite plans each time")
+@pytest.mark.parametrize("limited", [False, True])
+def test_what_is_next_is_claimed_by_a_plan_that_is_kept_however_many_are_asked_for(limited: bool) -> None:
+    if limited:
+        every_limit(200)
+    worker = leases.register(name="w", queues=["system"], slots=100)
+    enqueue_many(ECHO, [Plan()] * 3000, concurrency_key="openai/gpt-5")
+    statements.ask("ANALYZE jobs_job")
+
+    def work() -> list[tuple[Any, ...]]:
+        for limit in range(1, 41):
+            found = leases.take_next(["system"], limit=limit, worker_id=worker.pk, alone=True).jobs
+            assert len(found) == limit
+            settle(ends(found))
+        return statements.ask("SELECT statement FROM pg_prepared_statements WHERE custom_plans > 5")
+
+    assert directly(work) == []
+
+
 def planned() -> int:
     """How many statements this connection has planned by a name in SQL: one locks limits, one claims."""
     ((count,),) = statements.ask("SELECT count(*) FROM pg_prepared_statements WHERE from_sql")
@@ -366,3 +385,13 @@ def test_jobs_that_fall_due_together_cost_as_many_statements_as_one() -> None:
 
     assert due(20) == due(1)
     assert not Job.objects.filter(status=Status.SCHEDULED).exists()
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_however_many_begun_ones_get_another_priority_each_line_is_looked_at_once(count: int) -> None:
+    jobs = claimed(enqueue_many(ECHO, [Plan()] * count))
+    claimed([enqueue(ECHO, Plan(), priority=5, fair_key="other") for _ in range(3)])
+    for job in jobs:
+        job.priority = 5
+    assert counted(lambda: hot.fall_in(jobs)) == 2
+    assert {job.rank for job in jobs} == {Job.objects.filter(priority=5, fair_key="other").latest("pk").rank}

@@ -13,7 +13,7 @@ from django.db import connection
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
-from jobs import failpoints, limits, queue_settings, statements
+from jobs import failpoints, limits, queue_settings
 from jobs.errors import Invalid
 from jobs.events.ledger import ledger
 from jobs.invariants import broken
@@ -24,6 +24,7 @@ from jobs.states import Status
 from jobs.transport import Ticket, transport
 from jobs.why import Reason, why_waiting
 from tests.jobs.under_limits import ask, bound, claim, end, held_back, limit
+from tests.locks import waiting_for_locks
 from tests.together import at_once
 from tests.waiting import wait_until
 
@@ -250,8 +251,3 @@ def test_those_who_waited_for_one_limit_see_what_each_other_took() -> None:
     assert len(running) == 5
     assert held_back() == 25
     assert broken(liveness=False) == {}
-
-
-def waiting_for_locks() -> int:
-    ((count,),) = statements.ask("SELECT count(*) FROM pg_locks WHERE NOT granted")
-    return int(count)

