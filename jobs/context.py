@@ -34,7 +34,8 @@ from jobs.operations import answers, callbacks, logs, waits
 from jobs.operations.leases import lock_held
 from jobs.operations.transitions import record_step
 from jobs.registry import Call, JobType
-from jobs.results import Ruling
+from jobs.results import Ruling, drafted
+from jobs.storable import mistakes, require_storable, told
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -174,7 +175,7 @@ class JobContext(Course):
         if done := self._begin(name, StepKind.DECIDE):
             return Ruling.model_validate(done.result)
         with self._waiting(name):
-            body = draft.model_dump(mode="json")
+            body = drafted(draft)
             ruling = waits.decide(self.job_id, self.token, name=name, subject=subject, version=version, draft=body)
         if ruling is None:
             raise self._suspended(name)
@@ -239,6 +240,8 @@ class JobContext(Course):
         if self._book is None:
             rule = f"ctx.emit({event!r}) outside ctx.commit: an event belongs to the writes it tells of"
             raise self._misused(HandlerMisuse(rule))
+        both = {"data": data, "private": private}
+        require_storable("event", f"event {event!r}", both, json.dumps(both))
         self._book.tell(self.root, event, data, private=private)
 
     def log(self, text: str) -> None:
@@ -263,6 +266,8 @@ class JobContext(Course):
         For ``io`` coroutines, as often as wished: what comes within ``chunk_seconds`` is joined. ``done`` with the
         last. ``deciders_only=False`` where nobody has to decide on the text before all see it.
         """
+        if not isinstance(content, str):
+            raise self._misused(HandlerMisuse("ctx.chunk: not text"))
         if not (self.lost or self.called_off) and self.job.scope_id is not None:
             self.chunks.add(content, done=done, deciders_only=deciders_only)
             self._runtime.speak(self, at_once=done)
@@ -319,23 +324,24 @@ class JobContext(Course):
 
 
 def _storable(name: str, adapter: TypeAdapter[Any], value: Any) -> Any:
-    """The result of this step as JSON; ``PermanentError`` if it is too large to be kept."""
+    """The result of this step as JSON; ``PermanentError`` if it is too large to be kept, or the databases can't."""
     stored, most = adapter.dump_python(value, mode="json"), settings.CONFIG.step_bytes
-    if len(json.dumps(stored)) > most:
-        raise PermanentError("step_too_large", f"the result of step {name!r} is over {most} bytes")
+    text, what = json.dumps(stored), f"the result of step {name!r}"
+    if len(text) > most:
+        raise PermanentError("step_too_large", f"{what} is over {most} bytes")
+    require_storable("step", what, stored, text)
     return stored
 
 
 def _unfit(progress: dict[str, Any]) -> str:
     """Why this can't be kept, found out here and not where it would stop the worker's heart."""
     try:
-        # As strict as the database, also with half a character: what is kept together must not fail together.
-        text = json.dumps(progress, ensure_ascii=False, allow_nan=False).encode()
+        text = json.dumps(progress)
     except (TypeError, ValueError) as error:
         return f"not JSON: {error}"
     if len(text) > settings.CONFIG.payload_bytes:
         return f"over {settings.CONFIG.payload_bytes} bytes"
-    return "has a NUL character" if b"\\u0000" in text else ""
+    return told("it", mistakes(progress, text))  # by themselves: what is kept together must not fail together
 
 
 def _result_of(done: JobStep, job_type: JobType) -> Any:

@@ -13,7 +13,7 @@ from jobs.errors import HandlerMisuse, TimedOut
 from jobs.models_steps import StepKind
 from jobs.operations import confirmations, workflow_steps
 from jobs.operations.leases import CancelRequested
-from jobs.results import Ruling
+from jobs.results import Ruling, drafted
 from jobs.workflows import Automation, By, Confirm, Fallback, Step
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class DeclaredSteps:
         stored_as = f"{name}.{version}.confirmed"
         if not self._context._memory.has(stored_as):
             self._begin(step)
-        ruling = self._ask(step, draft.model_dump(mode="json"), version)
+        ruling = self._ask(step, drafted(draft), version)
         return ruling if ruling.regenerate else self._settled(step, stored_as, ruling)
 
     def _settled(self, step: Step, stored_as: str, ruling: Ruling) -> Ruling:

@@ -11,11 +11,11 @@ from importlib import import_module
 from typing import Any
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
 from pydantic import ValidationError
 from structlog.contextvars import bind_contextvars, bound_contextvars
 
 from jobs import backoff, registry
+from jobs.connections import UNREACHABLE
 from jobs.context import JobContext, Suspended
 from jobs.declared import Declined
 from jobs.errors import HandlerError, HandlerMisuse, PermanentError, QueueError, RetryLater, Snooze
@@ -25,6 +25,7 @@ from jobs.operations.leases import CancelRequested, LeaseLost
 from jobs.operations.outcomes import Ended, How
 from jobs.registry import JobType
 from jobs.results import Rejected
+from jobs.storable import cleaned, require_storable
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +101,8 @@ def _tell_misuse(job: Job, context: JobContext) -> None:
     """The job waits, so it can't end now: a rule broken meanwhile is what its next claim ends with."""
     if context.misuse is not None:
         logger.error("%s waits for %r, but %s", job, context.suspended, context.misuse.detail)
-        waits.tell_misuse(job.pk, job.token, {"code": context.misuse.code, "detail": context.misuse.detail})
+        code, detail = _told(context.misuse)
+        waits.tell_misuse(job.pk, job.token, {"code": code, "detail": detail})
 
 
 def _completed(job: Job, job_type: JobType, result: Any) -> Ended:
@@ -111,14 +113,13 @@ def _completed(job: Job, job_type: JobType, result: Any) -> Ended:
         return _failed(job, HandlerMisuse(f"the result of {job.type} is not what the job type declares: {error}"))
     if len(text) > settings.CONFIG.payload_bytes:
         return _failed(job, PermanentError("result_too_large", f"over {settings.CONFIG.payload_bytes} bytes"))
-    if "\\u0000" in text:
-        return _failed(job, PermanentError("unstorable_result", "the result contains a NUL character"))
+    require_storable("result", "the result", stored, text)
     return Ended(**_of(job), how=How.REJECTED if isinstance(result, Rejected) else How.DONE, result=stored)
 
 
 def _failed(job: Job, error: BaseException) -> Ended:
     code, detail = _told(error)
-    lines = "".join(traceback.format_exception(error)).replace("\0", "")
+    lines = cleaned("".join(traceback.format_exception(error)))
     if not isinstance(error, HandlerError):
         logger.warning("job %s attempt %s failed", job, job.attempt, exc_info=error)
     return Ended(
@@ -136,16 +137,14 @@ def _how(error: BaseException) -> How:
             return How.HOPELESS
         case Snooze():
             return How.SNOOZED
-        case OperationalError() | InterfaceError():
-            return How.INNOCENT
-    return How.FAILED
+    return How.INNOCENT if isinstance(error, UNREACHABLE) else How.FAILED
 
 
 def _told(error: BaseException) -> tuple[str, str]:
     """What the request shows: the handler's own words, but nothing of an unexpected exception's."""
     match error:
         case HandlerError() | QueueError():
-            return error.code, error.detail.replace("\0", "")[:DETAIL_CHARACTERS]
+            return cleaned(error.code), cleaned(error.detail)[:DETAIL_CHARACTERS]
         case TimeoutError():
             return "timeout", "the job took too long"
     return "internal_error", f"an unexpected {type(error).__name__}; staff see it in the job's timeline"

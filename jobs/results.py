@@ -1,12 +1,21 @@
-"""What a handler may get from a decision, and how it says that a person said no."""
+"""What a handler has decided about, what it may get from that, and how it says that a person said no."""
 
 from __future__ import annotations
 
-from typing import Literal
+import json
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
 from jobs.changes import Change
+from jobs.storable import require_storable
+
+
+def drafted(draft: BaseModel) -> dict[str, Any]:
+    """A draft as JSON; ``PermanentError`` if the databases can't keep it."""
+    body = draft.model_dump(mode="json")
+    require_storable("draft", "the draft", body, json.dumps(body))
+    return body
 
 
 class Rejected(BaseModel):

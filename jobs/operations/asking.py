@@ -22,7 +22,7 @@ from jobs.instances import made
 from jobs.models import Job
 from jobs.models_dependencies import IfDead
 from jobs.registry import JobType
-from jobs.storable import is_storable, unstorable
+from jobs.storable import is_storable, mistakes, unstorable
 from jobs.tags import mistake as tags_mistake
 
 KEY_CHARACTERS = 200
@@ -35,9 +35,6 @@ BACKOFFS = 100
 """The most different waits before further attempts."""
 SHORTEST, MOST = timedelta.resolution, timedelta(days=3650)
 """Of times that a caller may give."""
-
-_SUSPICIOUS = re.compile(r"\\u(0000|d[89a-f])")
-"""How JSON writes what may be unstorable, and what only looks like it."""
 
 
 class Owner(Protocol):
@@ -247,8 +244,7 @@ def validated(job_type: JobType, payload: BaseModel | dict[str, Any]) -> dict[st
     body, text = _as_json(model)
     if len(text) > settings.CONFIG.payload_bytes:
         raise Invalid(f"the payload is larger than {settings.CONFIG.payload_bytes} bytes", code="too_large")
-    if _SUSPICIOUS.search(text):
-        _refuse_unstorable(body)
+    _refuse(mistakes(body, text))
     return body
 
 
@@ -258,10 +254,10 @@ def _as_json(model: BaseModel) -> tuple[dict[str, Any], str]:
         body = model.model_dump(mode="json")
         return body, json.dumps(body, allow_nan=False)
     except ValueError as error:
-        _refuse_unstorable(body)
+        _refuse(dict(unstorable(body)))
         raise Invalid("the payload can't be stored", fields={"payload": str(error)}) from None
 
 
-def _refuse_unstorable(body: dict[str, Any]) -> None:
-    if fields := {path or "payload": why for path, why in unstorable(body)}:
-        raise Invalid("the payload can't be stored", fields=fields)
+def _refuse(wrong: dict[str, str]) -> None:
+    if wrong:
+        raise Invalid("the payload can't be stored", fields={path or "payload": why for path, why in wrong.items()})

@@ -6,6 +6,7 @@ from django.conf import settings
 
 from jobs.models import Job
 from jobs.models_steps import JobLog
+from jobs.storable import cleaned
 
 TRIMMED_EVERY = 100
 """How many lines one claim writes before those that are too many go: a job has at most so many too many."""
@@ -13,8 +14,7 @@ TRIMMED_EVERY = 100
 
 def write(job: Job, text: str, *, count: int) -> None:
     """Keep a line; ``count`` says how many this claim has written before."""
-    text = text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
-    JobLog.objects.create(job_id=job.pk, attempt=job.attempt, text=_shortened(text))
+    JobLog.objects.create(job_id=job.pk, attempt=job.attempt, text=_shortened(cleaned(text)))
     if count % TRIMMED_EVERY == 0:
         _trim(job)
 

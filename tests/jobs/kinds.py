@@ -207,6 +207,8 @@ def misuse(ctx: JobContext, plan: Plan) -> JsonValue:
             ctx.step("large", _note, "x" * 2_000_000)
         case "progress":
             ctx.progress(done=object())
+        case "chunk":
+            ctx.chunk(None)  # type: ignore[arg-type]
         case "much":
             ctx.progress(done="x" * 200_000)
         case "nan":
@@ -215,6 +217,23 @@ def misuse(ctx: JobContext, plan: Plan) -> JsonValue:
             ctx.progress(done="\ud83d")
         case "wordy":
             raise PermanentError("no_way", "x" * 200_000)
+        case "half a result":
+            return {"text": "a\ud83d"}
+        case "no number":
+            return [float("nan")]
+        case "half a step":
+            ctx.step("half", _note, "a\ud83d")
+        case "half a draft":
+            ctx.decide("half", Plan(text="a\ud83d"), version=1)
+        case "half an event":
+            ctx.commit("half", lambda: ctx.emit("game.state_updated", {"text": "a\ud83d"}))
+        case "half a line":
+            ctx.log("a\ud83d")
+            raise PermanentError("no_way", "")
+        case "half an error":
+            raise PermanentError("no_way", "a\ud83d") from ValueError("\ud83d")
+        case "half a code":
+            raise PermanentError("no_way\ud83d", "a")
     return None
 
 
