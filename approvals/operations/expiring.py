@@ -10,13 +10,14 @@ from approvals.operations.moves import locked_job, move, resume, tell
 from approvals.states import Decision, Kind, Status
 from jobs.events.ledger import ledger
 from jobs.failpoints import failpoint
+from jobs.operations.apart import one_by_one
 from jobs.states import RequestStatus
 
 
 def expire_due(*, limit: int) -> int:
     """Expire up to ``limit`` approvals that are overdue, each exactly once; how many this call expired."""
     due = Approval.objects.overdue().order_by("due_at")
-    return sum(_expire(approval) for approval in due[:limit])
+    return one_by_one(due[:limit], _expire)
 
 
 def _expire(approval: Approval) -> bool:

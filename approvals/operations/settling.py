@@ -7,12 +7,13 @@ from approvals.operations.conflicts import standing_decision
 from approvals.operations.moves import locked_job, move, resume
 from approvals.states import Status
 from jobs.events.ledger import ledger
+from jobs.operations.apart import one_by_one
 
 
 def settle_due(*, limit: int) -> int:
     """Settle up to ``limit`` decisions whose window is over, each exactly once; how many this call settled."""
     due = Approval.objects.unsettled().order_by("settles_at")
-    return sum(_settle(approval) for approval in due[:limit])
+    return one_by_one(due[:limit], _settle)
 
 
 def _settle(approval: Approval) -> bool:

@@ -16,6 +16,7 @@ from jobs.lookup import one
 from jobs.models import Job, Wait
 from jobs.models_steps import JobStep, StepKind
 from jobs.models_waits import WaitState
+from jobs.operations.apart import in_halves
 from jobs.operations.leases import lock_held
 from jobs.operations.transitions import Move, apply, lock, record_step, record_steps, resume
 from jobs.states import Status
@@ -74,19 +75,23 @@ def give(book: Ledger, job: Job, *, name: str, answer: Any) -> bool:
 
 
 def wake(limit: int) -> int:
-    """Let up to ``limit`` jobs go on whose time is up; how many were due."""
-    due = list(Wait.objects.due().order_by("due_at").values_list("pk", "job")[:limit])
-    if due:
-        with ledger() as book:
-            # A job that somebody else holds is being answered or called off; the next tick looks again.
-            jobs = lock([job for _, job in due], skip_locked=True)
-            jobs = {pk: job for pk, job in jobs.items() if job.status == Status.WAITING}
-            _wake(book, jobs, list(Wait.objects.due().filter(pk__in=[pk for pk, _ in due], job__in=jobs)))
-            failpoint("in_wake")
-    return len(due)
+    """Let up to ``limit`` jobs go on whose time is up; how many were due, none if nothing could be done."""
+    due = list(Wait.objects.due().order_by("due_at").values_list("job", "pk")[:limit])
+    return len(due) if in_halves(due, _wake) else 0
 
 
-def _wake(book: Ledger, jobs: dict[int, Job], waits: Sequence[Wait]) -> None:
+def _wake(due: Sequence[tuple[int, int]]) -> set[int]:
+    """``due``: the ids of jobs and of what they wait for."""
+    with ledger() as book:
+        # A job that somebody else holds is being answered or called off; the next tick looks again.
+        jobs = lock([job for job, _ in due], skip_locked=True)
+        jobs = {pk: job for pk, job in jobs.items() if job.status == Status.WAITING}
+        _go_on(book, jobs, list(Wait.objects.due().filter(pk__in=[wait for _, wait in due], job__in=jobs)))
+        failpoint("in_wake")
+        return set(jobs)
+
+
+def _go_on(book: Ledger, jobs: dict[int, Job], waits: Sequence[Wait]) -> None:
     late = [wait.pk for wait in waits if wait.kind != StepKind.SLEEP]
     Wait.objects.filter(pk__in=[wait.pk for wait in waits]).exclude(pk__in=late).update(state=WaitState.ANSWERED)
     Wait.objects.filter(pk__in=late).update(state=WaitState.LATE)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from jobs import statements
@@ -21,6 +21,7 @@ from jobs.events.ledger import Ledger, ledger
 from jobs.failpoints import failpoint
 from jobs.models import Job, Worker
 from jobs.operations import claiming, controls
+from jobs.operations.apart import in_halves
 from jobs.operations.claiming import Place
 from jobs.operations.transitions import Move, apply, cancelled, lock, start, start_next
 from jobs.pauses import pauses
@@ -146,14 +147,18 @@ def rescue(limit: int = CLAIM_BATCH) -> list[int]:
 
     Those that were called off end instead: nobody is left to stop.
     """
-    running = Job.objects.filter(status=Status.RUNNING)
-    lost = running.filter(Q(worker=None) | Q(worker__lease_until__lt=Now()))  # in no order, else all jobs may be read
-    ids = list(lost.values_list("pk", flat=True)[:limit])
-    if not ids:
-        return []
+    return sorted(in_halves(list(_lost().values_list("pk", flat=True)[:limit]), _rescue))
+
+
+def _lost() -> QuerySet[Job]:
+    """In no order, else all jobs may be read."""
+    return Job.objects.filter(Q(worker=None) | Q(worker__lease_until__lt=Now()), status=Status.RUNNING)
+
+
+def _rescue(ids: Sequence[int]) -> set[int]:
     with _locked(ids, skip_locked=True) as (book, locked):
         # Looked at again under the lock: the worker may have renewed its lease, or the job may have ended.
-        jobs = [locked[pk] for pk in lost.filter(pk__in=[*locked]).values_list("pk", flat=True) if pk in ids]
+        jobs = [locked[pk] for pk in _lost().filter(pk__in=[*locked]).values_list("pk", flat=True) if pk in ids]
         return _take_back(book, jobs, locked, _rescued)
 
 
@@ -168,7 +173,7 @@ def _locked(ids: Collection[int], *, skip_locked: bool = False) -> Iterator[tupl
     controls.end_waiting(locked[pk] for pk in parents if pk in locked)
 
 
-def _take_back(book: Ledger, jobs: Iterable[Job], locked: dict[int, Job], back: Callable[[Job], Move]) -> list[int]:
+def _take_back(book: Ledger, jobs: Iterable[Job], locked: dict[int, Job], back: Callable[[Job], Move]) -> set[int]:
     """Move jobs ``back`` to the queue, or to their end; their ids. Whom that needs more locks for, because it was
     called off just now, is left as it is until the next look."""
     moves = []
@@ -178,7 +183,7 @@ def _take_back(book: Ledger, jobs: Iterable[Job], locked: dict[int, Job], back: 
         elif (job.lane_id is None or job.lane_id in book.lanes) and (job.parent_id is None or job.parent_id in locked):
             moves.append(cancelled(job))
     apply(book, moves, parents=locked)
-    return [move.job.pk for move in moves]
+    return {move.job.pk for move in moves}
 
 
 def _rescued(job: Job) -> Move:
@@ -217,6 +222,10 @@ def hand_back(claims: Iterable[tuple[int, int]]) -> list[int]:
 
     Those that were called off end instead.
     """
+    return sorted(in_halves(list(claims), _hand_back))
+
+
+def _hand_back(claims: Sequence[tuple[int, int]]) -> set[int]:
     tokens = dict(claims)
     with _locked(tokens) as (book, locked):
         mine = [job for job in locked.values() if job.pk in tokens and held(job, tokens[job.pk])]

@@ -14,15 +14,16 @@ from enum import Enum, auto
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, OperationalError
 from django.utils import timezone
 
 from jobs import backoff, queue_settings
+from jobs.connections import UNREACHABLE
 from jobs.events.ledger import Ledger, ledger
 from jobs.failpoints import failpoint
 from jobs.fingerprints import fingerprint
 from jobs.models import Job
 from jobs.operations import controls, hot, step_events
+from jobs.operations.apart import in_halves
 from jobs.operations.leases import held
 from jobs.operations.transitions import Move, apply, cancelled, complete, lock
 from jobs.states import Outcome, Status
@@ -69,7 +70,7 @@ class Ended:
 def settle(batch: Sequence[Ended]) -> set[int]:
     """Write these outcomes; the ids of the jobs that were still held. The others had lost their lease.
 
-    ``OperationalError`` is raised: the database is away, which is no row's fault. Who tries again what this left
+    What ``UNREACHABLE`` names is raised: the database is away, which is no row's fault. Who tries again what this left
     calls the two parts, each of which is stored as a whole or not at all.
     """
     mine = settle_alone(batch)
@@ -85,9 +86,9 @@ def settle_alone(batch: Sequence[Ended]) -> set[int]:
     try:
         with ledger(alone=True) as book:
             mine = complete(book, _done(plain), alone=True)
-    except OperationalError:
+    except UNREACHABLE:
         raise
-    except DatabaseError:  # it refuses one of them; the other part finds out which
+    except Exception:  # one of them; the other part finds out which, and says so
         return set()
     failpoint("after_settle")
     return {job.pk for job in mine}
@@ -96,34 +97,33 @@ def settle_alone(batch: Sequence[Ended]) -> set[int]:
 def settle_together(batch: Sequence[Ended]) -> set[int]:
     """Outcomes of any kind, in one transaction.
 
-    When the database refuses a row the batch is halved until it stands alone; that one is recorded as failed.
+    One that can't be stored, which the database refuses or a defect keeps from it, is recorded as failed.
     """
-    if not batch:
-        return set()
-    try:
-        return _settle_together(batch)
-    except OperationalError:
-        raise
-    except DatabaseError as error:
-        if len(batch) > 1:
-            middle = len(batch) // 2
-            return settle_together(batch[:middle]) | settle_together(batch[middle:])
-        return _settle_unstorable(batch[0], error)
+    return in_halves(batch, _settle_together, _settle_unstorable)
 
 
-def _settle_unstorable(ended: Ended, error: DatabaseError) -> set[int]:
-    """Once more, in case another transaction was in its way; then as a failure that can be stored."""
+def _settle_unstorable(ended: Ended, error: Exception) -> set[int]:
+    """Once more, in case another transaction was in its way; then as a failure that can be stored: a result as a dead
+    job, any other end as what it is, but without its words.
+
+    If not even that is taken the claim is left to the worker's pulse, which hands back what it does not know: there is
+    a defect, and others' ends must not wait for it.
+    """
     try:
         return _settle_together([ended])
-    except OperationalError:
+    except UNREACHABLE:
         raise
-    except DatabaseError:
-        if ended.how not in OUTCOMES:
-            raise
-        logger.exception("the result of job %s cannot be stored", ended.job_id)
-        reason = f"the database refused the result: {type(error).__name__}"
-        failure = {"code": "unstorable_result", "detail": reason}
-        return _settle_together([replace(ended, how=How.HOPELESS, result=None, error=failure)])
+    except Exception:
+        logger.exception("the end of job %s cannot be stored", ended.job_id)
+    what, how = ("result", How.HOPELESS) if ended.how in OUTCOMES else ("error", ended.how)
+    failure = {"code": f"unstorable_{what}", "detail": f"the {what} could not be stored: {type(error).__name__}"}
+    try:
+        return _settle_together([replace(ended, how=how, result=None, error=failure, traceback="")])
+    except UNREACHABLE:
+        raise
+    except Exception:
+        logger.exception("job %s cannot be ended at all; it will run again", ended.job_id)
+        return set()
 
 
 def _done(ends: Sequence[Ended]) -> list[hot.Done]:

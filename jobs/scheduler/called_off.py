@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef
 
 from jobs.models import Job
+from jobs.operations.apart import one_by_one
 from jobs.operations.controls import end_called_off
 from jobs.states import Status
 
@@ -17,6 +18,5 @@ def run_called_off() -> float:
     waiting = Job.objects.filter(status=Status.WAITING, cancel_requested_at__isnull=False)
     children = Job.objects.open().filter(parent=OuterRef("pk"))
     idle = waiting.exclude(Exists(children)).order_by("cancel_requested_at")
-    for root_id in {job.root_id_or_self for job in idle.only("pk", "root")[:BATCH]}:
-        end_called_off(root_id)
+    one_by_one({job.root_id_or_self for job in idle.only("pk", "root")[:BATCH]}, end_called_off)
     return settings.CONFIG.tick_seconds

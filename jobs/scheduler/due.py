@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Subquery
 from django.db.models.functions import Now
@@ -10,6 +12,7 @@ from jobs.clock import until_due
 from jobs.events.ledger import Ledger, ledger
 from jobs.models import Job
 from jobs.models_dependencies import Dependency, IfDead
+from jobs.operations.apart import in_halves
 from jobs.operations.transitions import (
     Move,
     apply,
@@ -35,11 +38,15 @@ def run_released() -> float:
     ahead = Job.objects.open().filter(lane=OuterRef("lane"), place__lt=OuterRef("place"))
     free = pending.filter(~Exists(others), ~Exists(ahead))
     found = {job for released in (doomed, free) for job in released.values_list("job", flat=True)[:BATCH]}
-    if found:
-        lanes = Job.objects.filter(pk__in=found, lane__isnull=False).values_list("lane", flat=True)
-        with ledger(lanes=set(lanes)) as book:
-            release_pending(book, found)
+    in_halves(sorted(found), _release)
     return settings.CONFIG.tick_seconds
+
+
+def _release(ids: Sequence[int]) -> set[int]:
+    lanes = Job.objects.filter(pk__in=ids, lane__isnull=False).values_list("lane", flat=True)
+    with ledger(lanes=set(lanes)) as book:
+        release_pending(book, ids)
+    return set(ids)
 
 
 def run_due() -> float:
@@ -48,15 +55,18 @@ def run_due() -> float:
     seconds = until_due(scheduled, "scheduled_at")
     due = scheduled.filter(scheduled_at__lte=Now()).order_by("scheduled_at")
     found = list(due.values_list("pk", "lane_id")[:BATCH])
-    if not found:
-        return seconds
+    return 0.0 if in_halves(found, _let_run) and len(found) == BATCH else seconds
+
+
+def _let_run(found: Sequence[tuple[int, int | None]]) -> set[int]:
+    """``found``: the jobs' ids and their lanes'."""
     with ledger(lanes={lane for _, lane in found if lane is not None}) as book:
         jobs = [job for job in lock([pk for pk, _ in found]).values() if job.status == Status.SCHEDULED]
         lost, held = doomed(jobs), waits_for_others(jobs)
         placed: set[int] = set()
         runnable = [_runnable(book, job, placed, blocked=job.pk in held) for job in jobs if job.pk not in lost]
         apply(book, [*runnable, *(cancelled(job) for job in jobs if job.pk in lost)])
-    return 0.0 if len(found) == BATCH else seconds
+        return {job.pk for job in jobs}
 
 
 def _runnable(book: Ledger, job: Job, placed: set[int], *, blocked: bool) -> Move:

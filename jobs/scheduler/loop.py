@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import Error, connection
 
 from jobs import registry
-from jobs.connections import use_direct_connection
+from jobs.connections import UNREACHABLE, use_direct_connection
 from jobs.registry import Tick
 from jobs.scheduler.alerts import Alerts
 from jobs.scheduler.called_off import run_called_off
@@ -92,14 +92,16 @@ class Scheduler:
             self._leads = leads
 
     def tick(self) -> None:
-        """Run each due service once; one that fails is logged and does not stop the others."""
-        for name, service in self._services.items():
-            if time.monotonic() < self._next[name]:
+        """Run each due service once, those first that have waited longest. One that fails is logged, comes again after
+        a tick, and stops the others only where the database may be away; then it is their turn before its own."""
+        for name in sorted(self._next, key=self._next.__getitem__):
+            began = time.monotonic()
+            if began < self._next[name]:
                 continue
+            self._next[name] = began + settings.CONFIG.tick_seconds
             try:
-                self._next[name] = time.monotonic() + service()
-            except Error:
+                self._next[name] = began + self._services[name]()
+            except UNREACHABLE:
                 raise
             except Exception:
                 logger.exception("service %s failed", name)
-                self._next[name] = time.monotonic() + settings.CONFIG.tick_seconds

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 
-from django.db import InterfaceError, OperationalError
-
 from jobs import schedules
 from jobs.clock import until_due
 from jobs.errors import QueueError
 from jobs.models_schedules import Schedule, TickOutcome
 from jobs.operations import ticks
+from jobs.operations.apart import one_by_one
 from jobs.operations.schedules import adopt, retire
 
 logger = logging.getLogger(__name__)
@@ -31,7 +30,7 @@ class Repeats:
             _adopt_declared()
             self._adopted = True
         seconds = until_due(Schedule.objects.in_force(), "next_at")
-        ticked = sum([_fire(schedule) for schedule in Schedule.objects.due().in_force()[:BATCH]])
+        ticked = one_by_one(Schedule.objects.due().in_force()[:BATCH], _fire)
         more = ticked == BATCH or ticks.forget(FORGET_BATCH) == FORGET_BATCH
         return 0.0 if more else seconds
 
@@ -48,13 +47,7 @@ def _adopt_declared() -> None:
 
 def _fire(schedule: Schedule) -> bool:
     """Whether it was dealt with."""
-    try:
-        made = ticks.fire(schedule.pk)
-    except (InterfaceError, OperationalError):
-        raise
-    except Exception:
-        logger.exception("schedule %s failed", schedule)
-        return False
+    made = ticks.fire(schedule.pk)
     for tick in made:
         if tick.outcome == TickOutcome.ENQUEUED:
             logger.info("schedule %s of %s made %s", schedule, tick.at, tick.job)

@@ -10,12 +10,11 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
-from django.db import Error as DatabaseError
 
 from accounts.threads import in_thread
 from jobs.ephemeral import Ephemeral
@@ -108,12 +107,15 @@ class Hub:
             await asyncio.sleep(settings.CONFIG.queue_status_seconds)
             if not self._streams:
                 continue
-            with suppress(DatabaseError):
+            try:
                 if (now := overview.fresh) is None:
                     now = await in_thread(overview.read)
-                if (shown := now.for_players()) != told:
-                    self._pass_to_all(shown)
-                    told = shown
+            except Exception:
+                logger.exception("how the queues stand can't be asked")
+                continue
+            if (shown := now.for_players()) != told:
+                self._pass_to_all(shown)
+                told = shown
 
     def _pass_to_all(self, data: dict[str, Any]) -> None:
         told = Ephemeral(event="queue.status", request_id=None, data=data, deciders_only=False)

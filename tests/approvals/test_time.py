@@ -261,3 +261,21 @@ def test_what_is_open_is_withdrawn_when_its_job_ends(
     assert late.value.code == "already_decided"
     pass_time(approval, seconds=700)
     assert (expire_due(limit=10), settle_due(limit=10)) == (0, 0)
+
+
+@pytest.mark.parametrize("settling", [False, True])
+def test_an_approval_with_which_nothing_can_be_done_does_not_hold_up_the_rest(
+    say: Say, table: Table, cast: Cast, caplog: pytest.LogCaptureFixture, settling: bool
+) -> None:
+    table.wants(default="accept", undo_seconds=30)
+    approvals = [approval_of(say()) for _ in range(3)]
+    if settling:
+        for approval in approvals:
+            decide(user=cast.dm, approval_id=approval.pk, version=1, decision="accept")
+    for approval in approvals:
+        pass_time(approval, seconds=601)
+    Approval.objects.filter(pk=approvals[1].pk).update(version=7)
+    assert (settle_due if settling else expire_due)(limit=10) == 2
+    after, before = ("settled", "decided") if settling else ("expired", "pending")
+    assert [Approval.objects.get(pk=each.pk).status for each in approvals] == [after, before, after]
+    assert "until the next look" in caplog.text

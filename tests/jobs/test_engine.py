@@ -19,7 +19,7 @@ from jobs.models_events import JobEvent
 from jobs.models_steps import JobLog
 from jobs.operations import leases
 from jobs.operations.enqueue import enqueue
-from jobs.operations.outcomes import Ended, settle
+from jobs.operations.outcomes import Ended, How, settle
 from jobs.scheduler.due import run_due
 from jobs.scheduler.expiry import run_expiry
 from jobs.states import Status
@@ -193,25 +193,58 @@ def test_a_ticket_with_an_old_token_or_used_twice_claims_nothing() -> None:
     assert leases.claim([Ticket(job.pk, 0)], worker_id=worker.pk) == []
 
 
-def test_one_bad_end_does_not_fail_its_neighbours() -> None:
+def refuse(
+    words: list[str], execute: Any, sql: Any, params: Any, many: bool, context: Any, by: type[Exception] = DataError
+) -> Any:
+    """The database takes nothing that has one of these words."""
+    if any(word in str(params) for word in words):
+        raise by("refused")
+    return execute(sql, params, many, context)
+
+
+@pytest.mark.parametrize(
+    ("ended", "status", "code"),
+    [
+        ({"result": "poison"}, Status.DEAD, "unstorable_result"),
+        ({"how": How.FAILED, "error": {"code": "c", "detail": "poison"}}, Status.SCHEDULED, "unstorable_error"),
+        ({"how": How.HOPELESS, "error": {"code": "c", "detail": "poison"}}, Status.DEAD, "unstorable_error"),
+        ({"how": How.HOPELESS, "error": {"code": "\ud83d", "detail": "half"}}, Status.DEAD, "unstorable_error"),
+    ],
+)
+@pytest.mark.parametrize("by", [DataError, RuntimeError])  # the database refuses it, or there is a defect
+def test_one_bad_end_does_not_fail_its_neighbours(
+    by: type[Exception], ended: dict[str, Any], status: Status, code: str
+) -> None:
     good, bad = enqueue(ECHO, Plan()), enqueue(ECHO, Plan())
     worker = leases.register(name="a", queues=["system"], slots=2)
     leases.claim_next(["system"], limit=2, worker_id=worker.pk)
 
-    def end(job: Job, result: object) -> Ended:
-        return Ended(job_id=job.pk, token=1, lane_id=None, parent_id=None, result=result)
+    def end(job: Job, **how: Any) -> Ended:
+        return Ended(job_id=job.pk, token=1, lane_id=None, parent_id=None, **how)
 
-    def refuse(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
-        if "poison" in str(params):
-            raise DataError("refused")
-        return execute(sql, params, many, context)
-
-    with connection.execute_wrapper(refuse):
-        assert settle([end(good, "fine"), end(bad, "poison")]) == {good.pk, bad.pk}
+    with connection.execute_wrapper(partial(refuse, ["poison"], by=by)):
+        assert settle([end(good, result="fine"), end(bad, **ended)]) == {good.pk, bad.pk}
     good.refresh_from_db()
     bad.refresh_from_db()
     assert (good.status, good.result) == (Status.COMPLETED, "fine")
-    assert (bad.status, error_of(bad)["code"]) == (Status.DEAD, "unstorable_result")
+    assert (bad.status, error_of(bad)["code"]) == (status, code)
+
+
+@pytest.mark.parametrize("by", [DataError, RuntimeError])
+def test_an_end_that_is_refused_in_any_words_does_not_hold_up_its_neighbours(by: type[Exception]) -> None:
+    good, bad = enqueue(ECHO, Plan()), enqueue(ECHO, Plan())
+    worker = leases.register(name="a", queues=["system"], slots=2)
+    leases.claim_next(["system"], limit=2, worker_id=worker.pk)
+    ends = [
+        Ended(job_id=job.pk, token=1, lane_id=None, parent_id=None, result=result)
+        for job, result in [(good, "fine"), (bad, "poison")]
+    ]
+
+    with connection.execute_wrapper(partial(refuse, ["poison", "unstorable"], by=by)):
+        assert settle(ends) == {good.pk}
+    assert leases.hand_back([(bad.pk, 1)]) == [bad.pk]
+    bad.refresh_from_db()
+    assert bad.status == Status.QUEUED
 
 
 def test_the_same_key_gives_the_same_job_and_another_body_a_conflict() -> None:
@@ -320,9 +353,10 @@ def test_a_job_not_started_in_time_expires_and_lets_the_next_go() -> None:
         ("emit", "ctx.emit"),
         ("result", "not what"),
         ("progress", "ctx.progress: not JSON"),
+        ("chunk", "ctx.chunk: not text"),
         ("much", "ctx.progress: over 65536 bytes"),
-        ("nan", "ctx.progress: not JSON"),
-        ("half", "ctx.progress: not JSON"),
+        ("nan", "ctx.progress: done is not a finite number"),
+        ("half", "ctx.progress: done contains characters that can't be kept"),
     ],
 )
 def test_a_handler_that_breaks_a_rule_is_told_so(do: str, says: str) -> None:
@@ -336,7 +370,20 @@ def test_a_handler_that_breaks_a_rule_is_told_so(do: str, says: str) -> None:
 
 @pytest.mark.parametrize(
     ("do", "code"),
-    [("large", "result_too_large"), ("nul", "unstorable_result"), ("step", "step_too_large"), ("wordy", "no_way")],
+    [
+        ("large", "result_too_large"),
+        ("nul", "unstorable_result"),
+        ("half a result", "unstorable_result"),
+        ("no number", "unstorable_result"),
+        ("step", "step_too_large"),
+        ("half a step", "unstorable_step"),
+        ("half a draft", "unstorable_draft"),
+        ("half an event", "unstorable_event"),
+        ("half a line", "no_way"),
+        ("wordy", "no_way"),
+        ("half an error", "no_way"),
+        ("half a code", "no_way\ufffd"),
+    ],
 )
 def test_a_result_that_cannot_be_stored_is_a_clear_error(do: str, code: str) -> None:
     job = enqueue(MISUSE, Plan(do=do))

@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from accounts.threads import in_thread
+from jobs import registry
 from jobs.ephemeral import Ephemeral
 from jobs.models import Job
 from jobs.models_events import JobEvent
@@ -21,6 +22,7 @@ from jobs.operations.enqueue import enqueue
 from jobs.operations.progress import keep
 from jobs.operations.transitions import lock
 from jobs.overview import overview
+from jobs.registry import QueueStatus
 from jobs.scheduler.positions import Positions
 from jobs.states import Status
 from jobs.streams import hub, scope_id
@@ -111,9 +113,19 @@ async def test_progress_is_kept_and_told_to_those_who_watch_but_not_more_than_fo
     assert await in_thread(JobEvent.objects.exclude(seq=None).count) == 3, "progress has no number"
 
 
-async def test_whoever_watches_a_game_is_told_how_the_queues_stand(config: Callable[..., None]) -> None:
+async def test_whoever_watches_a_game_is_told_how_the_queues_stand(
+    config: Callable[..., None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    decisions = registry.queues()["dm_approvals"]
+
+    def fail_first() -> QueueStatus:
+        if "can't be asked" not in caplog.text:
+            raise LookupError("a defect in an upper room")
+        return decisions()
+
     config(queue_status_seconds=0.05)
     overview.forget()
+    monkeypatch.setattr(registry, "queues", lambda: {"dm_approvals": fail_first})
     scope = await in_thread(scope_id, "test:1")
     async with hub().watch(scope) as stream:
         with stream.listen() as inbox:
