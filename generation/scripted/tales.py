@@ -156,8 +156,9 @@ def tell(prompt: Prompt, seed: int) -> Tale:
     outcomes = GRIM if DARKER.search(feedback) else OUTCOMES[theme]
     endings = HEEDED if prompt.feedback else CLOSINGS
     attempts = ATTEMPTS if deed.theme and prompt.kind == "action" else SAYINGS
-    sentences = [rng.choice(attempts), rng.choice(outcomes), shown, rng.choice(endings)]
-    return Tale(_filled(sentences, prompt, deed), [effect.change for effect in found])
+    attempt, outcome, ending = (_filled(rng.choice(texts), prompt, deed) for texts in (attempts, outcomes, endings))
+    told = " ".join(filter(None, [attempt, outcome, shown, ending]))
+    return Tale(told, [effect.change for effect in found])
 
 
 def _happen(prompt: Prompt, rng: Random) -> Tale:
@@ -165,7 +166,7 @@ def _happen(prompt: Prompt, rng: Random) -> Tale:
     told = (SENTENCE.split(" ".join(event.split()))[:MOST_SENTENCES] for event in prompt.action.split("\n\n"))
     nothing = read_deed("")
     words = " ".join(" ".join(sentences) for sentences in told)
-    heeded = _filled([rng.choice(HEEDED)], prompt, nothing) if prompt.feedback else ""
+    heeded = _filled(rng.choice(HEEDED), prompt, nothing) if prompt.feedback else ""
     found = effects(nothing, prompt.state, prompt.actor, frozenset(), rng)
     return Tale(f"{words} {heeded}".strip(), [effect.change for effect in found])
 
@@ -178,7 +179,7 @@ def _chronicle(prompt: Prompt, rng: Random) -> Tale:
     if prompt.kind == "outline":
         title = rng.choice(TITLES).format(place=_place(prompt))
         return Tale(f"{title}\n{' '.join(told[-MOST_PARTS:])}", [])
-    ending = _filled([rng.choice(HEEDED if prompt.feedback else CLOSINGS)], prompt, nothing)
+    ending = _filled(rng.choice(HEEDED if prompt.feedback else CLOSINGS), prompt, nothing)
     return Tale("\n\n".join([*told[-MOST_PARTS:], ending]), [])
 
 
@@ -193,8 +194,9 @@ def canonical(prompt: Prompt) -> str:
     return json.dumps(prompt.model_dump(mode="json"), sort_keys=True)
 
 
-def _filled(sentences: list[str], prompt: Prompt, deed: Deed) -> str:
-    return " ".join(filter(None, sentences)).format(
+def _filled(sentence: str, prompt: Prompt, deed: Deed) -> str:
+    """One of ours: what has words of players or of the state in it already is no template."""
+    return sentence.format(
         actor=" ".join(prompt.actor.split()),
         phrase=deed.phrase if prompt.kind == "action" else shorten(prompt.action),
         place=_place(prompt),

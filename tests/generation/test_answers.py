@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,13 +29,22 @@ def test_the_narration_and_the_changes_are_told_apart(written: str) -> None:
     assert read_answer(written) == ("Gold!", GOLD, [])
 
 
+def test_what_looks_like_a_comma_too_many_stays_in_a_text() -> None:
+    said = [{"path": "sign", "op": "set", "value": 'It says "[gold, silver, ]", {no more, }.'}]
+    assert read_answer(f"Read!\n```json\n{json.dumps(said)[:-1]},]\n```") == ("Read!", said, [])
+
+
 def test_the_last_block_counts_when_there_are_several() -> None:
     text, proposed, _ = read_answer(f"A sign reads\n```\nBEWARE\n```\nand gold lies below.\n```json\n{WRITTEN}\n```")
     assert "BEWARE" in text
     assert proposed == GOLD
 
 
-@pytest.mark.parametrize("block", ["[{]", '[{"path": "a"', "gold +5", "[" * 100_000])
+NESTED = pytest.param("[" * 100_000, id="nested")
+ENDLESS = pytest.param('["' + '\\"' * 100_000, id="endless")  # Minutes, if it were read again from each of its quotes.
+
+
+@pytest.mark.parametrize("block", ["[{]", '[{"path": "a"', "gold +5", NESTED, ENDLESS])
 def test_a_block_that_cannot_be_read_costs_the_changes_and_not_the_narration(block: str) -> None:
     text, proposed, notes = read_answer(f"Gold!\n```json\n{block}\n```")
     assert (text, proposed) == ("Gold!", None)
