@@ -37,6 +37,7 @@ bench: .venv/installed-dev  ## Measure; prints a table and writes var/bench.json
 chaos: .venv/installed-dev  ## All of the proof (docs/proof.md): every failure at every step, no guard unmissed, 10,000 jobs under fire.
 	@TEST_DATABASE=sqlite $(PYTEST) -m "integration"
 	@TEST_DATABASE=postgres $(PYTEST) -m "not browser and not integration and not engine"
+	@PROOF=full TEST_DATABASE=sqlite $(PYTEST) -m "hypothesis and not ($(SLOW))"
 	@PROOF=full TEST_DATABASE=sqlite $(BIN)/python -m pytest -q tests/proof tests/story tests/workflows/test_processes.py
 	@PROOF=full TEST_DATABASE=postgres $(BIN)/python -m pytest -q tests/proof tests/story tests/workflows/test_processes.py
 	@$(BIN)/python -m tests.proof.guards

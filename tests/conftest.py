@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 from pytest_django import DjangoDbBlocker, Settings
@@ -18,6 +19,11 @@ from redis import Redis
 
 from tests import servers
 from tests.processes import Stack
+from tests.proof import FULL
+
+# The same examples each time, so that a change is judged by what it changed; others in the full proof.
+hypothesis.settings.register_profile("proof", derandomize=not FULL, deadline=None, print_blob=FULL)
+hypothesis.settings.load_profile("proof")
 
 pytest_plugins = ["queueproject.testing.plugin"]
 

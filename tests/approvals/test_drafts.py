@@ -48,9 +48,9 @@ def test_the_longest_texts_are_compared_in_time() -> None:
         ("".join(f"w{n}." for n in range(3000)), "".join(f"w{n}." if n % 2 else "z." for n in range(3000))),
         ("".join(f"{n % 150} " for n in range(LONGEST // 4)), "".join(f"{n % 149} " for n in range(LONGEST // 4))),
     ):
-        started = time.monotonic()
+        started = time.process_time()
         list(word_runs(before[:LONGEST], after[:LONGEST]))
-        assert time.monotonic() - started < 2
+        assert time.process_time() - started < 2
 
 
 def test_long_texts_are_compared_by_sentences() -> None:

@@ -44,21 +44,22 @@ def chunk(index: int, content: str = "and ") -> bytes:
 
 
 async def test_an_answer_that_is_being_written_is_not_silent(server: FarServer) -> None:
+    patience = Patience(request_seconds=1.5, first_wait_seconds=0.05, poll_seconds=0.05)  # outlasts a machine's stall
     written = 0
 
     def writes(exchange: Exchange) -> None:
         nonlocal written
         exchange.begin()
-        while not exchange.server.stopping.wait(0.05) and written < 30:
+        while not exchange.server.stopping.wait(0.05) and written < 40:
             exchange.wfile.write(chunk(written))
             written += 1
         exchange.server.stopping.wait(30)
 
     server.stream = writes
-    async with playing(server, PATIENCE) as (heard, session, _):
+    async with playing(server, patience) as (heard, session, _):
         ask(server, session, "processing", "ours")
         await heard.says("nothing heard for")
-        assert written == 30
+        assert written == 40
 
 
 @pytest.mark.parametrize("stream", [OPEN, far.refuses(405)])

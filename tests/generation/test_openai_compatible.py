@@ -238,7 +238,7 @@ def test_an_answer_that_never_ends_is_given_up_in_time(
     started = time.monotonic()
     error = failure(ask())
     assert error.code == "llm_timeout"
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 15, "else it is never"
 
 
 def test_an_end_that_the_server_does_not_close_is_an_end(
@@ -423,11 +423,11 @@ def test_a_call_that_was_cut_off_is_no_answer(
 def test_silence_in_the_middle_of_an_answer_ends_it(
     server: OpenAIServer, ask: Callable[..., Prompt], config: Callable[..., None]
 ) -> None:
-    config(llm_idle_seconds=0.2, llm_timeout_seconds=30)
+    config(llm_idle_seconds=0.2, llm_timeout_seconds=60)
     server.will(never_ends(first="The door"))
     began = time.monotonic()
     assert failure(ask()).code == "llm_timeout"
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert server.hung_up.wait(10)
 
 

@@ -91,7 +91,7 @@ ZONES = (
 DAYS = ("2026-03-07", "2026-03-28", "2026-04-04", "2026-04-23", "2026-10-24", "2026-10-31", "2018-11-03", "2011-12-29")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     zone=st.sampled_from(ZONES),
     day=st.sampled_from(DAYS),
@@ -131,7 +131,7 @@ def test_an_expression_that_names_no_times_is_refused(expression: str) -> None:
         check_cron(expression)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text("0123456789*/,-#?LWHRlwhr@adimnou ", max_size=20) | st.text(max_size=20))
 def test_any_text_is_an_expression_or_refused(text: str) -> None:
     try:

@@ -1,4 +1,4 @@
-"""``PROOF=full``, which `make chaos` sets, runs whole matrices where `make test` runs a slice of each."""
+"""``PROOF=full``, as `make chaos` sets it: whole matrices for a slice of each, and other made-up input each time."""
 
 import os
 from collections.abc import Sequence

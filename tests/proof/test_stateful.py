@@ -378,8 +378,6 @@ def test_no_order_of_operations_breaks_an_invariant_or_leaves_a_job_behind(
         settings=settings(
             max_examples=100 if FULL else 4,
             stateful_step_count=40 if FULL else 20,
-            deadline=None,
-            derandomize=not FULL,
             database=None,
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
