@@ -17,6 +17,7 @@ class Narration:
 
     def __init__(self) -> None:
         self._held = ""
+        self._last = ""  # the last character shown: what follows it begins no line
         self._begun = False
         self._thinks = False
         self._over = False
@@ -28,11 +29,12 @@ class Narration:
         self._held += piece
         if not self._begun and not self._begin():
             return ""
-        if found := BLOCK.search(self._held):
+        text, start = self._last + self._held, len(self._last)
+        if found := BLOCK.search(text, start):
             self._over = True
-            return self._give(found.start())
-        maybe = MAYBE_BLOCK.search(self._held)
-        return self._give(maybe.start() if maybe else len(self._held))
+            return self._give(found.start() - start)
+        maybe = MAYBE_BLOCK.search(text, start)
+        return self._give((maybe.start() if maybe else len(text)) - start)
 
     def _begin(self) -> bool:
         """Whether the narration has begun; thinking before it is passed over, and is not kept in memory."""
@@ -51,4 +53,5 @@ class Narration:
 
     def _give(self, end: int) -> str:
         shown, self._held = self._held[:end], self._held[end:]
+        self._last = shown[-1:] or self._last
         return shown

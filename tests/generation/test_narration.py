@@ -12,7 +12,7 @@ from generation.narration import Narration
 
 pytestmark = pytest.mark.fast
 
-TOLD = "The door opens. `Rust` falls.\n\nA draught."
+TOLD = "The door [of oak] opens {slowly}. `Rust` falls.\n\nA draught."
 
 
 def shown(pieces: list[str]) -> str:
