@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-
-from django.conf import settings
 from django.db.models import Max
 from pydantic import BaseModel
 
 from games.jobtypes import Published
-from games.models import Chapter, Game, Turn
+from games.models import Chapter, Game
+from games.scene import feedback_of, most_room, shortened, taken, told
 from generation.drafts import Draft
 from generation.prompts import Prompt
-from generation.tokens import estimate_tokens
 from jobs.context import JobContext
 from jobs.errors import PermanentError
 from jobs.results import Ruling
 
 CHRONICLER = "the chronicler"
 TITLE_CHARACTERS = 100
-BYTES_PER_TOKEN = 4
+SHARE = 8
+"""An outline takes at most this part of a prompt's room."""
 MOST_TURNS = 200
 """The most turns of one chapter; what is left is for the next."""
 
@@ -37,20 +34,23 @@ class Gathered(BaseModel):
 def gather(scope_key: str) -> Gathered | None:
     """The turns that no chapter tells yet, as many as there is room for; ``None`` if there are none."""
     game = _game(scope_key)
-    told, number = _so_far(game)
-    scene: list[str] = [game.opening]
-    room = _room() - _size(game.opening)
-    last = told
-    for turn in game.turns.select_related("actor").filter(number__gt=told).order_by("number")[:MOST_TURNS]:
-        text = "\n".join(_words(turn))
-        room -= _size(text)
-        if room < 0 and last > told:
-            break
+    last, number = _so_far(game)
+    first = last + 1
+    room = most_room() // 2  # the outline and the task are to fit beside it
+    scene = [shortened(game.opening, room // 2)]
+    room -= taken(scene[0])
+    for turn in game.turns.select_related("actor").filter(number__gt=last).order_by("number")[:MOST_TURNS]:
+        text = told(turn)
+        if taken(text) > room:
+            if last >= first:
+                break
+            text = shortened(text, room)
         scene.append(text)
+        room -= taken(text)
         last = turn.number
-    if last == told:
+    if last < first:
         return None
-    return Gathered(number=number + 1, first=told + 1, last=last, scene="\n\n".join(scene))
+    return Gathered(number=number + 1, first=first, last=last, scene="\n\n".join(scene))
 
 
 def outline_prompt(gathered: Gathered, wish: str) -> Prompt:
@@ -61,8 +61,8 @@ def outline_prompt(gathered: Gathered, wish: str) -> Prompt:
 
 def chapter_prompt(gathered: Gathered, outline: Draft, reasons: list[str], wish: str) -> Prompt:
     """Asks for the chapter by its outline; ``reasons`` say what was wrong with those before."""
-    task = f"Write the chapter by this outline: {outline.text}"
-    feedback = "\n".join(filter(None, reasons)) or None
+    task = f"Write the chapter by this outline: {shortened(outline.text, most_room() // SHARE)}"
+    feedback = feedback_of(reasons)
     return Prompt(
         kind="chapter",
         scene=gathered.scene,
@@ -110,16 +110,6 @@ def _game(scope_key: str) -> Game:
     return game
 
 
-def _room() -> int:
-    """Half of what a prompt may take, in tokens; the outline and the task are to fit beside it, also as JSON."""
-    return min(int(settings.CONFIG.llm_prompt_tokens), int(settings.CONFIG.payload_bytes) // BYTES_PER_TOKEN) // 2
-
-
-def _size(text: str) -> int:
-    """In tokens, or as many as its bytes would be, if that is more."""
-    return max(estimate_tokens(text), -(-len(json.dumps(text)) // BYTES_PER_TOKEN)) + 2
-
-
 def _so_far(game: Game) -> tuple[int, int]:
     """The last turn that is told, and the number of the last chapter."""
     found = game.chapters.aggregate(turn=Max("last_turn"), number=Max("number"))
@@ -128,11 +118,3 @@ def _so_far(game: Game) -> tuple[int, int]:
 
 def _with_wish(task: str, wish: str) -> str:
     return f"{task} Dwell on this: {wish}" if wish else task
-
-
-def _words(turn: Turn) -> Iterator[str]:
-    who = turn.actor.get_username() if turn.actor else "someone"
-    if turn.action:
-        yield f"Turn {turn.number}, {who}: {json.dumps(turn.action, ensure_ascii=False)}"
-    if turn.narration:
-        yield turn.narration

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from games.jobtypes import CHRONICLE
 from games.models import Chapter, Game, Role
+from jobs.errors import Refused
 from jobs.operations.workflows import start
 from jobs.workflows import Automation
 
@@ -26,7 +27,7 @@ class Batch(BaseModel):
 def start_chapters(after: UUID, automation: Automation | None) -> Batch:
     """Begin a chapter in each of the next games that has untold turns, with the rights of its first DM.
 
-    A game whose last chapter is still being made is left alone.
+    A game whose last chapter is still being made is left alone, and one that is refused for the next night.
     """
     told = Chapter.objects.filter(game=OuterRef("pk")).order_by().values("game").annotate(n=Max("last_turn"))
     untold = Game.objects.annotate(told=Coalesce(Subquery(told.values("n")), 0)).filter(turn__gt=F("told"))
@@ -40,12 +41,15 @@ def _start(game: Game, automation: Automation | None) -> bool:
     first = masters.order_by("pk").first()
     if first is None:
         return False
-    start(
-        CHRONICLE.name,
-        {},
-        user=first.user,
-        scope=game.scope_key,
-        automation=automation,
-        unique=f"chronicle:{game.pk}",
-    )
+    try:
+        start(
+            CHRONICLE.name,
+            {},
+            user=first.user,
+            scope=game.scope_key,
+            automation=automation,
+            unique=f"chronicle:{game.pk}",
+        )
+    except Refused:
+        return False
     return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 from django.conf import settings
@@ -38,14 +38,18 @@ def build_scene(asked: Told, reasons: list[str], draft: int) -> Prompt:
     game = Game.objects.filter(pk=asked.game_id).select_related("scenario").first()
     if game is None:
         raise PermanentError("game_gone", "the game no longer exists")
-    feedback = "\n".join(filter(None, reasons))[-FEEDBACK_CHARACTERS:]
-    prompt = _bare(asked, game).model_copy(update={"feedback": feedback or None, "round": draft})
+    prompt = _bare(asked, game).model_copy(update={"feedback": feedback_of(reasons), "round": draft})
     bytes_left = settings.CONFIG.payload_bytes - len(json.dumps(prompt.model_dump(mode="json")))
     room = min(settings.CONFIG.llm_prompt_tokens - prompt_tokens(prompt), bytes_left // BYTES_PER_TOKEN)
     if room < LEAST_TOKENS:
         most = settings.CONFIG.llm_prompt_tokens
         raise PermanentError("prompt_too_large", f"state and action leave no room for the scene in {most} tokens")
     return prompt.model_copy(update={"scene": _scene(game, room)})
+
+
+def feedback_of(reasons: Iterable[str]) -> str | None:
+    """Why those drafts were not taken; of much the latest."""
+    return "\n".join(filter(None, reasons))[-FEEDBACK_CHARACTERS:] or None
 
 
 def _bare(asked: Told, game: Game) -> Prompt:
@@ -63,15 +67,15 @@ def _bare(asked: Told, game: Game) -> Prompt:
 
 def _scene(game: Game, room: int) -> str:
     """Opening, characters and turns in order; the oldest turns are left out where there is no room."""
-    parts = _cut([CAUTION, *_setting(game)], room)
+    parts = _fitting([CAUTION, *_setting(game)], room)
     left = room - sum(map(taken, parts))
     recent: list[str] = []
     for turn in game.turns.select_related("actor").order_by("-number")[:RECENT_TURNS]:
-        told = "\n".join(_told(turn))
-        left -= taken(told)
+        text = told(turn)
+        left -= taken(text)
         if left < 0:
             break
-        recent.append(told)
+        recent.append(text)
     return "\n\n".join([*parts, *reversed(recent)])
 
 
@@ -86,16 +90,14 @@ def _setting(game: Game) -> Iterator[str]:
     yield game.opening
 
 
-def _cut(parts: list[str], room: int) -> list[str]:
+def _fitting(parts: list[str], room: int) -> list[str]:
     """The parts as far as they fit; the first that does not is shortened, those after it are left out."""
     kept: list[str] = []
     for part in parts:
-        size = taken(part)
-        if size > room:
-            kept.append(f"{part[: len(part) * room // (2 * size)]}…")
-            return kept
-        kept.append(part)
-        room -= size
+        kept.append(shortened(part, room))
+        if kept[-1] != part:
+            break
+        room -= taken(part)
     return kept
 
 
@@ -104,9 +106,16 @@ def taken(text: str) -> int:
     return max(estimate_tokens(text), -(-len(json.dumps(text)) // BYTES_PER_TOKEN)) + 2
 
 
-def _told(turn: Turn) -> Iterator[str]:
+def shortened(text: str, room: int) -> str:
+    """The text if it takes no more than ``room``, else as much of its beginning as surely does."""
+    end = len(text)
+    while end and (size := taken(text[:end])) > room:
+        end = end * max(room, 0) // (2 * size)
+    return text if end == len(text) else f"{text[:end]}…"
+
+
+def told(turn: Turn) -> str:
+    """A turn for a storyteller: who did what, as data, and what came of it."""
     who = turn.actor.get_username() if turn.actor else "someone"
-    if turn.action:
-        yield f"Turn {turn.number}, {who}: {json.dumps(turn.action, ensure_ascii=False)}"
-    if turn.narration:
-        yield turn.narration
+    action = f"Turn {turn.number}, {who}: {json.dumps(turn.action, ensure_ascii=False)}" if turn.action else ""
+    return "\n".join(filter(None, [action, turn.narration]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
@@ -10,10 +11,11 @@ from django.test import Client
 
 from games.jobtypes import CHRONICLE, CHRONICLE_NIGHT, Night
 from games.models import Chapter, Game, Turn
-from jobs import invariants
+from jobs import invariants, queue_settings
 from jobs.errors import Forbidden
 from jobs.models import Job
 from jobs.models_events import JobEvent
+from jobs.models_metrics import QueueSettings
 from jobs.operations.confirmations import confirm
 from jobs.operations.enqueue import enqueue
 from jobs.operations.workflows import start
@@ -138,6 +140,29 @@ def test_every_night_a_chapter_is_begun_where_something_has_happened(cast: Cast)
         list(Job.objects.filter(type=CHRONICLE_NIGHT.name).order_by("pk").values_list("status", flat=True))
         == ["completed"] * 2
     )
+
+
+def test_a_game_whose_chapter_is_refused_holds_up_no_others_of_that_night(cast: Cast) -> None:
+    for game in (cast.game, cast.other):
+        Turn.objects.create(game=game, number=1, kind="chat", narration="It is dark.", request=uuid4())
+    Game.objects.update(turn=1)
+    QueueSettings.objects.create(queue="system", rate_per_user="1/hour")
+    queue_settings.forget()
+    night = enqueue(CHRONICLE_NIGHT, Night())
+    run_until_idle()
+    night.refresh_from_db()
+    assert (night.status, night.result) == ("completed", 1)
+
+
+def test_what_is_too_long_for_a_prompt_is_told_as_far_as_there_is_room(cast: Cast) -> None:
+    Game.objects.filter(pk=cast.game.pk).update(opening="Ж" * 60_000, turn=2)
+    for number in (1, 2):
+        text = f"Deed {number}. {'Ж' * 30_000}"
+        Turn.objects.create(game=cast.game, number=number, kind="chat", narration=text, request=uuid4())
+    job = chapter_of(cast, automation=Automation.FULL)
+    assert job.status == "completed", job.error
+    spans = list(Chapter.objects.values_list("first_turn", "last_turn"))
+    assert spans == [(1, 1)]
 
 
 def browse(user: User) -> Client:
