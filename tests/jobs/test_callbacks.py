@@ -198,6 +198,8 @@ def test_a_signed_callback_takes_what_standard_webhooks_signed(
         {},
         {"webhook-id": "1", "webhook-timestamp": "soon", "webhook-signature": "v1,x"},
         {"webhook-id": "1", "webhook-timestamp": "9" * 30, "webhook-signature": "v1,x"},
+        {"webhook-id": "1", "webhook-timestamp": "9" * 400, "webhook-signature": "v1,x"},
+        {"webhook-id": "1", "webhook-timestamp": "9" * 5000, "webhook-signature": "v1,x"},
         {"webhook-id": "1", "webhook-timestamp": "1", "webhook-signature": "v1,\xe9"},
     ],
 )
