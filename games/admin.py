@@ -7,7 +7,8 @@ from typing import Any, cast
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.models import User
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import models
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
@@ -22,6 +23,7 @@ from games.scenarios.reading import WrongScenario, read_scenario
 from jobs.errors import Conflict
 from jobs.operations.operator import Operator
 from jobs.state_schema import breaches
+from jobs.typed_json import TypedJson
 
 MOST_SHOWN = 100
 
@@ -39,8 +41,21 @@ class ReadOnly:
         return False
 
 
+class MembershipForm(forms.ModelForm[Membership]):
+    """In an inline Django holds rows to no constraint that the game is part of: who was added meanwhile, as by a form
+    that was sent twice, would be refused by the database."""
+
+    def validate_unique(self) -> None:
+        super().validate_unique()
+        try:
+            self.instance.validate_constraints()
+        except ValidationError as error:
+            self.add_error(None, error)
+
+
 class MembershipInline(admin.TabularInline[Membership, Game]):
     model = Membership
+    form = MembershipForm
     extra = 1
     readonly_fields = ("seen_at",)
 
@@ -73,6 +88,7 @@ class GameAdmin(admin.ModelAdmin[Game]):
     """The state is given when a game is made; afterwards DMs change it by their actions."""
 
     form = GameForm
+    formfield_overrides = {models.JSONField: {"form_class": TypedJson}}
     change_form_template = "admin/games/game/change_form.html"
 
     list_display = ("name", "turn", "decisions", "decision_seconds", "created_at")

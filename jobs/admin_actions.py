@@ -24,6 +24,7 @@ from jobs.operations import bulk, operating
 from jobs.operations.bulk import Act, Done
 from jobs.operations.operator import Operator
 from jobs.rules import may_inspect
+from jobs.storable import is_storable
 
 SHOWN = 20
 """How many of the selected jobs the page names that asks whether to go on."""
@@ -94,7 +95,7 @@ class JobActions(admin.ModelAdmin[Job]):
         fingerprint, limit = request.POST.get("fingerprint", ""), request.POST.get("limit", "")
         count = int(limit) if limit.isdecimal() and len(limit) < 10 else 0
         alike = dead_letters().filter(fingerprint=fingerprint).order_by("pk")[: min(count, settings.CONFIG.bulk_jobs)]
-        if not count or not alike:
+        if not count or not is_storable(fingerprint) or not alike:
             messages.error(request, "Say how many of them: at least 1.")
         elif request.POST.get("post") != "yes":
             hidden = [("fingerprint", fingerprint), ("limit", len(alike))]

@@ -7,12 +7,13 @@ from typing import Any
 from django import forms
 
 from jobs.models import Job
+from jobs.typed_json import TypedJson
 
 
 class ReviveForm(forms.Form):
     """The job's payload, to be corrected if its fault was the cause."""
 
-    payload = forms.JSONField(widget=forms.Textarea(attrs={"rows": 12, "cols": 80, "spellcheck": "false"}))
+    payload = TypedJson(widget=forms.Textarea(attrs={"rows": 12, "cols": 80, "spellcheck": "false"}))
 
     @classmethod
     def of(cls, job: Job, data: Any = None) -> ReviveForm:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.models import User
+from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -23,6 +24,7 @@ from jobs.models_schedules import Schedule, ScheduleTick
 from jobs.operations import schedules
 from jobs.recurrence import zones
 from jobs.schedules import Spec
+from jobs.typed_json import TypedJson
 
 UPCOMING = 5
 TICKS = 20
@@ -98,6 +100,7 @@ class TickInline(ReadOnly, admin.TabularInline[ScheduleTick, Schedule]):
 @admin.register(Schedule)
 class ScheduleAdmin(admin.ModelAdmin[Schedule]):
     form = ScheduleForm
+    formfield_overrides = {models.JSONField: {"form_class": TypedJson}}
     list_display = ("name", "job_type", "when", "next_at", "state")
     list_filter = ("job_type", "overlap", ("paused_at", admin.EmptyFieldListFilter))
     search_fields = ("name", "job_type")

@@ -52,6 +52,11 @@ def test_a_game_is_made_with_its_state(admin: Client) -> None:
     [
         {"state": "[1]"},
         {"state": "{"},
+        {"state": '{"gold": ' + "9" * 5000 + "}"},
+        {"state": '{"gold": 1e999}'},
+        {"state": '{"a":' * 3000},
+        {"state": '{"a": "\\ud800"}'},
+        {"state": '{"a": "\\u0000"}'},
         {"decision_seconds": "0"},
         {"decision_seconds": "nan"},
         {"undo_seconds": "1e99"},
@@ -82,6 +87,17 @@ def test_settings_can_be_changed_and_the_state_can_not(cast: Cast, admin: Client
     game = Game.objects.get(pk=cast.game.pk)
     assert (game.name, game.decisions) == ("The Well", "never")
     assert (game.state, game.turn) == (cast.game.state, 0)
+
+
+def test_who_is_added_twice_is_a_mistake_of_the_form(cast: Cast, admin: Client) -> None:
+    (memberships,) = admin.get(reverse("admin:games_game_change", args=[cast.game.pk])).context["inline_admin_formsets"]
+    fields = [*memberships.formset.management_form, *(field for form in memberships.formset for field in form)]
+    sent = {field.html_name: "" if field.value() is None else field.value() for field in fields}
+    sent |= {"memberships-4-user": cast.stranger.pk}
+    assert change(admin, cast.game, **sent).status_code == 302
+    again = change(admin, cast.game, **sent)
+    assert (again.status_code, cast.game.memberships.count()) == (200, 5)
+    assert "Membership with this Game and User already exists." in again.content.decode()
 
 
 def test_games_and_turns_are_not_deleted_and_turns_not_written(cast: Cast, admin: Client) -> None:

@@ -143,7 +143,7 @@ def test_a_payload_is_corrected_checked_and_both_are_kept() -> None:
     page = reverse("admin:jobs_job_revive", args=[job.pk])
     assert page in client.get(f"{LIST}{job.pk}/change/").content.decode()
     assert "permanent" in client.get(page).content.decode()
-    for wrong in ("{", "[]", json.dumps({"seconds": "long"})):
+    for wrong in ("{", "[]", json.dumps({"seconds": "long"}), "[" * 5000, r'{"text": "\ud83d"}'):
         answer = client.post(page, {"payload": wrong})
         assert answer.context["form"].errors, wrong
     assert Job.objects.get().status == Status.DEAD

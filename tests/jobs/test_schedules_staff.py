@@ -217,6 +217,8 @@ def test_the_admin_saves_a_page_whose_ticks_were_forgotten_meanwhile(root: Clien
         ({"payload": '{"seconds": "x"}'}, "seconds: Input"),
         ({"payload": "[1]"}, "dictionary"),
         ({"payload": "{"}, "valid JSON"),
+        ({"payload": '{"a":' * 3000}, "nested too deeply"),
+        ({"payload": r'{"text": "\u0000"}'}, "text contains characters"),
         ({"name": "No Name"}, "lower-case"),
         ({"time_zone": "Mars"}, "valid choice"),
     ],
