@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError, ProgrammingError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
@@ -61,19 +61,6 @@ def json_errors(
         if "Allow" in response:
             answer["Allow"] = response["Allow"]
         return answer
-
-    return middleware
-
-
-def no_nul(
-    get_response: Callable[[HttpRequest], HttpResponseBase],
-) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Middleware: no page is asked for with a NUL, which PostgreSQL compares with nothing. The API names the field."""
-
-    def middleware(request: HttpRequest) -> HttpResponseBase:
-        if not request.path_info.startswith("/v1/") and "%00" in request.META.get("QUERY_STRING", ""):
-            raise BadRequest("a NUL in the address")
-        return get_response(request)
 
     return middleware
 
